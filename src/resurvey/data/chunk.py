@@ -1,0 +1,90 @@
+"""Documents to passages, cut where the encoder's own tokenizer says.
+
+A document that fits is one passage. A longer one becomes windows of tokens, cut after a sentence
+where one ends late enough in the window, each with the document's title before it. Judgments and
+runs stay on documents, so cutting anew carries them over. Knows nothing about vectors.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from resurvey.protocols import Tokenizer
+from resurvey.types import Document, Passage
+
+SENTENCE_END = re.compile(r"[.!?]['\")\]]*\s|\n")
+LATE_ENOUGH = 0.6
+"""Share of a window that must be full before a sentence end may close it early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The passages of a corpus with the texts that are embedded, and what cutting short would lose."""
+
+    passages: tuple[Passage, ...]
+    texts: tuple[str, ...]
+    long_documents: int
+    lost_tokens: int
+    tokens: int
+    """Tokens of all documents, titles included."""
+
+
+def cut(documents: Sequence[Document], tokenizer: Tokenizer, most: int = 0) -> Cut:
+    """Passages of at most `most` tokens (0: as many as the encoder reads).
+
+    `long_documents` and `lost_tokens` count what an encoder of `most` tokens would silently drop.
+    """
+    budget = min(most or tokenizer.max_tokens, tokenizer.max_tokens)
+    lengths = [len(spans) for spans in tokenizer.offsets([d.full_text for d in documents])]
+    long = [document for document, length in zip(documents, lengths, strict=True) if length > budget]
+    bodies = dict(zip((d.id for d in long), tokenizer.offsets([d.text for d in long]), strict=True))
+    titles = dict(zip((d.id for d in long), tokenizer.offsets([d.title for d in long]), strict=True))
+    passages: list[Passage] = []
+    texts: list[str] = []
+    for document, length in zip(documents, lengths, strict=True):
+        if length <= budget:
+            passages.append(Passage(document.id, 0, len(document.text)))
+            texts.append(document.full_text)
+            continue
+        title = _short_title(document.title, titles[document.id], budget // 2)
+        room = budget - min(len(titles[document.id]), budget // 2)
+        for start, end in _windows(document.text, bodies[document.id], room):
+            passages.append(Passage(document.id, start, end))
+            texts.append(f"{title} {document.text[start:end]}".strip())
+    lost = sum(length - budget for length in lengths if length > budget)
+    return Cut(tuple(passages), tuple(texts), len(long), lost, sum(lengths))
+
+
+def _short_title(title: str, spans: Sequence[tuple[int, int]], most: int) -> str:
+    return title if len(spans) <= most else title[: spans[most - 1][1]]
+
+
+def _windows(text: str, spans: Sequence[tuple[int, int]], room: int) -> list[tuple[int, int]]:
+    """Character spans of at most `room` tokens that cover `text` without overlap."""
+    if not spans:
+        return [(0, len(text))]
+    ends = [end for _, end in spans]
+    breaks = [match.end() for match in SENTENCE_END.finditer(text)]
+    windows: list[tuple[int, int]] = []
+    first = 0
+    while first < len(spans):
+        last = min(first + room, len(spans))
+        if last < len(spans):
+            last = _sentence_end(spans, ends, breaks, first, last) or last
+        windows.append((spans[first][0], spans[last - 1][1]))
+        first = last
+    return windows
+
+
+def _sentence_end(
+    spans: Sequence[tuple[int, int]], ends: Sequence[int], breaks: Sequence[int], first: int, last: int
+) -> int | None:
+    """The token to stop before, so that the window ends with a sentence; None when none ends late enough."""
+    place = bisect_right(breaks, spans[last][0])
+    if place == 0:
+        return None
+    stop = bisect_right(ends, breaks[place - 1])
+    return stop if first + LATE_ENOUGH * (last - first) <= stop <= last else None

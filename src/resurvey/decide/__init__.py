@@ -1,0 +1,1 @@
+"""What to do about it: one table of rules over measurements, giving an ordered plan."""

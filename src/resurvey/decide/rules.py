@@ -1,0 +1,133 @@
+"""The rules: one literal row each, from what was measured to what to do, or not to do (R40).
+
+Order: the dense branch is settled before others join it, candidates before their order; within
+that, larger expected gain first. Where the seed articles disagree, the row says what it overrides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from resurvey.types import Diagnosis
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What rules may look at beside the findings."""
+
+    diagnosis: Diagnosis
+    documents: int
+    passages: int
+    long_documents: int
+    judged: int
+    """Judged training queries; 0 where stand-ins serve."""
+
+    def value(self, id: str, default: float = 0.0) -> float:
+        """A finding's value, or the default where it was not measured."""
+        found = self.diagnosis.value(id)
+        return default if found is None else found
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When `when` holds, `treatment` is planned (or, in AVOID, advised against) for `reason`."""
+
+    treatment: str
+    phase: int
+    when: Callable[[Facts], bool]
+    reason: Callable[[Facts], str]
+    expected: tuple[float, float] = (0, 0)
+    """Points of NDCG@10, from and to, as measured on six collections (docs/decisions.md)."""
+    cost: str = ""
+    source: str = ""
+    overrides: str = ""
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "passages",
+        1,
+        lambda f: f.passages > f.documents,
+        lambda f: f"{f.documents} documents make {f.passages} passages; what one vector cannot hold, it cannot find",
+        (0, 3),
+        "one vector a passage",
+        "article B, measured on two collections",
+    ),
+    Rule(
+        "center",
+        2,
+        lambda f: f.value("R10-spread", 1.0) < 0.2 or f.value("R12-hubs") > 0,
+        lambda f: f"random pairs spread by {f.value('R10-spread'):.2f}, {f.value('R12-hubs'):.0f} hubs",
+        (-4, 1),
+        "seconds, no re-embedding",
+        "article A",
+        overrides="article A expects an improvement often; measured, it harmed five of six collections",
+    ),
+    Rule(
+        "hybrid",
+        3,
+        lambda f: f.documents > 0,
+        lambda f: f"RRF changes dense by {f.value('R16-lift'):+.1f} points; a learned weight can also refuse to fuse",
+        (0, 12),
+        "5 ms a query",
+        "article D; Bruch et al. 2023",
+        overrides="article D fuses always and with equal weights; measured, that costs up to 11 points",
+    ),
+    Rule(
+        "ranker",
+        4,
+        lambda f: f.judged >= 40,
+        lambda f: (
+            f"for {f.value('R18-ranking'):.0f} % of the queries the right document is in the top 20 but not first"
+        ),
+        (1, 10),
+        "seconds to train, milliseconds a query",
+        "article C (reranking), R92",
+        overrides="article D puts fine-tuning before reranking; this reranker needs no training of an encoder",
+    ),
+    Rule(
+        "memory",
+        5,
+        lambda f: f.judged >= 40,
+        lambda f: f"{f.judged} judged queries tell which documents answer what; new queries resemble them",
+        (0, 17),
+        "the ranker's, and one product with the judged queries' vectors",
+        "measured on three collections",
+    ),
+)
+
+AVOID: tuple[Rule, ...] = (
+    Rule(
+        "equal-weight fusion",
+        0,
+        lambda f: f.value("R16-lift") < 0 and f.judged > 0,
+        lambda f: f"RRF costs {-f.value('R16-lift'):.1f} points here",
+        source="overrules article D, which fuses everywhere",
+    ),
+    Rule(
+        "tuning the vector index",
+        0,
+        lambda f: 0 < f.value("R18-recall", 1.0) < 0.95 and f.judged > 0,
+        lambda f: (
+            f"exact search finds only {100 * f.value('R18-recall'):.0f} % within 100; no index setting finds more"
+        ),
+        source="article A",
+    ),
+    Rule(
+        "prompt tuning",
+        0,
+        lambda f: f.judged > 0 and f.value("R19-quality", 1.0) < 0.6,
+        lambda f: f"NDCG@10 is {f.value('R19-quality'):.2f} before any prompt sees a passage",
+        source="article A",
+    ),
+    Rule(
+        "a ranker trained on stand-in queries",
+        0,
+        lambda f: f.judged == 0,
+        lambda f: (
+            f"measured, such rankers lose up to 60 points on real queries; judge some of your {f.documents} documents"
+        ),
+        source="docs/decisions.md",
+    ),
+)

@@ -1,0 +1,1 @@
+"""Is the map wrong, and how: every measurement a `Finding` with its interval, level and evidence."""

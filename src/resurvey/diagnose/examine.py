@@ -1,0 +1,57 @@
+"""The examination: every diagnostic taken on one index, as one `Diagnosis`.
+
+Knows which measurements there are and what each needs; how each is taken is its own module's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from resurvey.diagnose.geometry import separation_finding, spread_finding
+from resurvey.diagnose.hubness import hub_finding
+from resurvey.diagnose.retrieval import rare_queries, retrieval_findings
+from resurvey.diagnose.vocabulary import literal_finding, vocabulary_finding
+from resurvey.search.dense import similarities
+from resurvey.search.index import Index
+from resurvey.types import Diagnosis, Finding, Progress, Qrels, Query, Run
+
+JUDGMENTS, STAND_INS = "judgments", "stand-in queries"
+MOST_SEPARATED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What is examined: an index, queries with judgments, and what the untouched branches return."""
+
+    index: Index
+    queries: Sequence[Query]
+    qrels: Qrels
+    runs: Mapping[str, Run]
+    """`lexical`, `dense` (truncated documents, as untouched) and `fused` (RRF of both)."""
+    standin: bool
+    seed: int
+
+
+def examine(patient: Patient, progress: Progress) -> Diagnosis:
+    """Take every measurement. Without judgments nothing about quality is levelled."""
+    index, queries = patient.index, patient.queries
+    known = not patient.standin
+    texts = [document.full_text for document in index.documents]
+    progress("examining vocabulary", 0, 3)
+    findings: list[Finding] = [literal_finding("R14-corpus", texts, "corpus")]
+    if known and queries:
+        findings.append(literal_finding("R14-queries", [query.text for query in queries], "queries"))
+    findings.append(vocabulary_finding(texts, index.language))
+    progress("examining geometry", 1, 3)
+    findings.append(spread_finding(index.truncated, patient.seed))
+    if queries:
+        asked = queries[:MOST_SEPARATED]
+        similar = similarities(index, asked, "truncated", "none")
+        findings.append(separation_finding(asked, patient.qrels, similar, index.rows, patient.seed, known))
+        findings.append(hub_finding(patient.runs["dense"], index.documents))
+        progress("examining retrieval", 2, 3)
+        rare = rare_queries(queries, index.documents, index.language)
+        findings += retrieval_findings(patient.runs, queries, patient.qrels, rare, known)
+    progress("examining retrieval", 3, 3)
+    return Diagnosis(tuple(findings), JUDGMENTS if known else STAND_INS)

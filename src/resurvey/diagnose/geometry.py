@@ -1,0 +1,110 @@
+"""Geometry (R10): how far apart random passages lie, and whether relevant ones lie nearer.
+
+Knows vectors and judgments; knows nothing about rankings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import bootstrap, rankdata
+
+from resurvey.diagnose.levels import finding
+from resurvey.evaluate.compare import interval
+from resurvey.types import Doubles, Finding, Floats, Interval, Qrels, Query
+
+PAIRS = 1000
+BINS = 20
+SAMPLE = 2000
+RANDOM_PASSAGES = 200
+
+
+def random_pairs(vectors: Floats, seed: int) -> Doubles:
+    """Cosines of 1,000 random pairs of different rows."""
+    rng = np.random.default_rng(seed)
+    left = rng.integers(0, len(vectors), PAIRS)
+    right = (left + rng.integers(1, max(2, len(vectors)), PAIRS)) % len(vectors)
+    return np.asarray(np.einsum("ij,ij->i", vectors[left], vectors[right]), dtype=np.float64)
+
+
+def effective_rank(vectors: Floats, seed: int) -> float:
+    """Exponential of the entropy of the covariance's spectrum (Roy and Vetterli, 2007), on a sample."""
+    rng = np.random.default_rng(seed)
+    rows = vectors[rng.choice(len(vectors), min(SAMPLE, len(vectors)), replace=False)].astype(np.float64)
+    values = np.linalg.svd(rows - rows.mean(axis=0), compute_uv=False) ** 2
+    shares = values[values > 0] / max(values.sum(), 1e-12)
+    return float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else 1.0
+
+
+def spread_finding(vectors: Floats, seed: int) -> Finding:
+    """R10: standard deviation of random-pair cosines, with histogram and effective rank beside it."""
+    cosines = random_pairs(vectors, seed)
+    spread = float(cosines.std(ddof=1))
+    rng = np.random.default_rng(seed)
+    found = bootstrap(
+        (cosines,), lambda x, axis: x.std(axis=axis, ddof=1), n_resamples=2000, method="percentile", rng=rng
+    )
+    around = Interval(float(found.confidence_interval.low), float(found.confidence_interval.high))
+    counts, edges = np.histogram(cosines, bins=BINS, range=(-1, 1))
+    rank = effective_rank(vectors, seed)
+    reading = (
+        f"Random passages have cosine {cosines.mean():.2f} ± {spread:.2f}; effective rank {rank:.0f} of {vectors.shape[1]}. "
+        "A narrow spread alone is no illness: models trained at a low temperature have it by design."
+    )
+    return finding(
+        "R10-spread",
+        spread,
+        around,
+        reading,
+        mean=float(cosines.mean()),
+        effective_rank=rank,
+        histogram=counts.tolist(),
+        edges=edges.tolist(),
+    )
+
+
+def separation_finding(
+    queries: Sequence[Query], qrels: Qrels, similar: Floats, rows: dict[str, int], seed: int, known: bool
+) -> Finding:
+    """R10: per query, how often a relevant document scores above a random one (AUC).
+
+    Args:
+        similar: (queries, documents) cosines.
+        rows: the column of every document id.
+    """
+    rng = np.random.default_rng(seed)
+    values = []
+    for place, query in enumerate(queries):
+        right = [rows[d] for d, grade in qrels[query.id].items() if grade > 0]
+        others = np.setdiff1d(rng.integers(0, similar.shape[1], RANDOM_PASSAGES), right)
+        if right and len(others):
+            values.append(_auc(similar[place, right], similar[place, others]))
+    aucs = np.array(values)
+    if not len(aucs):
+        return Finding(
+            "R10-separation",
+            "Relevant against random passages",
+            None,
+            "AUC",
+            None,
+            "unknown",
+            "No judged query to measure it on.",
+        )
+    narrow = float(np.mean(aucs > 0.99))
+    reading = f"A relevant document scores above a random one {100 * aucs.mean():.1f} % of the time; nearly always for {100 * narrow:.0f} % of the queries."
+    return finding(
+        "R10-separation",
+        float(aucs.mean()),
+        interval(aucs),
+        reading,
+        queries=len(aucs),
+        known=known,
+        lowest=np.sort(aucs)[:5].tolist(),
+    )
+
+
+def _auc(above: Floats, below: Floats) -> float:
+    ranks = rankdata(np.concatenate([above, below]))
+    wins = ranks[: len(above)].sum() - len(above) * (len(above) + 1) / 2
+    return float(wins / (len(above) * len(below)))

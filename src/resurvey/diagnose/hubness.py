@@ -1,0 +1,38 @@
+"""Hubness (R12): documents that turn up in everybody's results, and those that never do.
+
+Knows a run; knows nothing about judgments (Radovanović, Nanopoulos and Ivanović, JMLR 2010).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import skew
+
+from resurvey.diagnose.levels import finding
+from resurvey.types import Document, Finding, Run
+
+TOP = 10
+SHARE = 0.2
+LEAST_QUERIES = 100
+
+
+def hub_finding(run: Run, documents: Sequence[Document]) -> Finding:
+    """R12: documents in more than 20 of 100 top-10 lists, with skewness and orphans beside."""
+    counts = Counter(document for ranking in run.rankings.values() for document in ranking.documents[:TOP])
+    occurrences = np.array([counts.get(document.id, 0) for document in documents], dtype=np.float64)
+    lists = max(1, len(run))
+    hubs = [(id, n) for id, n in counts.most_common(20) if n > SHARE * lists]
+    titles = {document.id: document.title or document.text[:60] for document in documents}
+    orphans = float((occurrences == 0).mean())
+    skewness = float(skew(occurrences)) if np.ptp(occurrences) > 0 else 0.0
+    named = ", ".join(f"'{titles[id][:40]}'" for id, _ in hubs[:3])
+    reading = f"{len(hubs)} documents are in more than 20 % of {lists} top-10 lists{': ' + named if named else ''}; skewness {skewness:.1f}, {100 * orphans:.0f} % never appear."
+    if lists < LEAST_QUERIES:
+        reading += f" {lists} queries are fewer than the {LEAST_QUERIES} this needs."
+    return finding(
+        "R12-hubs", float(len(hubs)), None, reading, known=lists >= LEAST_QUERIES, queries=lists,
+        hubs=[{"document": id, "title": titles[id], "lists": n} for id, n in hubs], skewness=skewness, orphans=orphans,
+    )  # fmt: skip

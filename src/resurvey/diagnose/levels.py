@@ -1,0 +1,95 @@
+"""Levels: one table of thresholds with their sources. Bands leave no gap.
+
+A level is given only where the whole interval lies in one band; otherwise it is unknown, and the
+reading says how many more queries would tell. Knows nothing about how anything is measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from resurvey.types import Finding, Interval, Json, Level
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One finding's thresholds; `rising` when larger values are worse."""
+
+    id: str
+    title: str
+    unit: str
+    healthy: float
+    confirmed: float
+    rising: bool
+    suggests: str
+    source: str
+
+    def level(self, value: float) -> Level:
+        """The band a value lies in."""
+        sign = 1 if self.rising else -1
+        if sign * value <= sign * self.healthy:
+            return "healthy"
+        return "confirmed" if sign * value > sign * self.confirmed else "suspect"
+
+
+ARTICLE_A = "seed article A (INTERNALS #3), its threshold"
+ARTICLE_D = "seed article D (embedding plateau), its threshold"
+OURS = "ours, provisional"
+
+BANDS: tuple[Band, ...] = (
+    Band("R10-spread", "Spread of random-pair cosines", "standard deviation", 0.2, 0.1, False, "center", ARTICLE_A),
+    Band("R10-separation", "Relevant against random passages", "AUC", 0.95, 0.85, False, "hybrid", OURS),
+    Band("R12-hubs", "Documents in more than 20 of 100 top-10 lists", "documents", 0, 4, True, "center", ARTICLE_A),
+    Band("R14-corpus", "Mixed letters-and-digits tokens, corpus", "% of tokens", 2, 8, True, "hybrid", ARTICLE_D),
+    Band("R14-queries", "Mixed letters-and-digits tokens, queries", "% of tokens", 2, 8, True, "hybrid", ARTICLE_D),
+    Band("R15-vocabulary", "Corpus vocabulary against web text", "KL, nats", 1.0, 2.5, True, "ranker", ARTICLE_D),
+    Band("R16-lift", "What BM25 adds to dense by RRF", "points of NDCG@10", 1, 5, True, "hybrid", ARTICLE_D),
+    Band("R17-literal-lift", "The same where queries hold literal or rare tokens", "points of NDCG@10", 5, 25, True, "hybrid", ARTICLE_D),
+    Band("R18-recall", "Relevant documents among the first 100", "Recall@100", 0.95, 0.8, False, "hybrid", OURS),
+    Band("R18-ranking", "Right document in the top 20 but not first", "% of queries", 20, 40, True, "ranker", OURS),
+    Band("R19-quality", "Untouched dense search", "NDCG@10", 0.6, 0.5, False, "ranker", ARTICLE_A),
+)  # fmt: skip
+
+
+def band(id: str) -> Band:
+    """The thresholds of a finding."""
+    return next(found for found in BANDS if found.id == id)
+
+
+def finding(
+    id: str,
+    value: float,
+    interval: Interval | None,
+    reading: str,
+    *,
+    queries: int = 0,
+    known: bool = True,
+    **evidence: object,
+) -> Finding:
+    """A finding levelled by its band.
+
+    Args:
+        queries: how many the interval rests on, to say how many more would settle it.
+        known: False where the value cannot be trusted for a level at all (stand-in queries).
+    """
+    row = band(id)
+    level = row.level(value)
+    if not known:
+        level = "unknown"
+    elif interval is not None and {row.level(interval.low), row.level(interval.high)} != {level}:
+        more = _more(row, value, interval, queries)
+        reading = f"{reading} The interval spans more than one level{more}."
+        level = "unknown"
+    suggests = row.suggests if level in ("suspect", "confirmed") else ""
+    facts: Json = dict(evidence)
+    return Finding(id, row.title, value, row.unit, interval, level, reading, suggests, row.source, facts)
+
+
+def _more(row: Band, value: float, interval: Interval, queries: int) -> str:
+    """How many more queries would shrink the interval to one band, by the square-root law."""
+    gap = min(abs(value - row.healthy), abs(value - row.confirmed))
+    half = (interval.high - interval.low) / 2
+    if not queries or gap <= 0 or half <= 0:
+        return ""
+    needed = queries * (half / gap) ** 2 - queries
+    return f"; about {needed:,.0f} more queries would tell" if 0 < needed < 100_000 else "; it lies on a threshold"

@@ -1,0 +1,141 @@
+"""Retrieval (R16 to R19): what BM25 adds and where, what limits the result, how good it is.
+
+Knows runs and judgments; knows nothing about texts beyond a test for literal tokens.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from resurvey.diagnose.levels import finding
+from resurvey.evaluate.compare import interval
+from resurvey.evaluate.measures import NDCG, RECALL, Scores, score
+from resurvey.search.analyse import is_literal, words
+from resurvey.types import Document, Doubles, Finding, Qrels, Query, Ranking, Run
+
+RARE_SHARE = 0.001
+RARE_LEAST = 2
+NEAR_TOP = 20
+LEAST_BUCKET = 10
+
+
+def rare_queries(queries: Sequence[Query], documents: Sequence[Document], language: str) -> frozenset[str]:
+    """Queries with a literal token, or a word that few documents hold (2, or 1 in 1,000 if that is more).
+
+    The article's rule, the lowest fifth of document frequencies, marks nearly every query of a
+    small corpus.
+    """
+    frequency = Counter(stem for document in documents for stem in set(words(document.full_text, language)))
+    few = max(RARE_LEAST, RARE_SHARE * len(documents))
+    return frozenset(
+        query.id
+        for query in queries
+        if any(map(is_literal, query.text.lower().split()))
+        or any(0 < frequency[stem] <= few for stem in words(query.text, language))
+    )
+
+
+def retrieval_findings(
+    runs: Mapping[str, Run], queries: Sequence[Query], qrels: Qrels, rare: frozenset[str], known: bool
+) -> list[Finding]:
+    """R16 to R19 from the runs `lexical`, `dense` and `fused` over the same judged queries."""
+    asked = {query.id: qrels[query.id] for query in queries}
+    ndcg = {name: score(run, asked, [NDCG])[NDCG] for name, run in runs.items()}
+    recall = score(runs["dense"], asked, [RECALL])[RECALL]
+    lift = 100 * (ndcg["fused"].values - ndcg["dense"].values)
+    return [
+        _quality(ndcg, known),
+        _lift(lift, runs, asked, known),
+        _bucket_lift(lift, ndcg["dense"].queries, rare, known),
+        _recall(recall, known),
+        _ranking(runs["dense"], asked, known),
+    ]
+
+
+def _quality(ndcg: Mapping[str, Scores], known: bool) -> Finding:
+    dense = ndcg["dense"]
+    means = {name: round(found.mean, 4) for name, found in ndcg.items()}
+    reading = f"NDCG@10 {dense.mean:.3f} over {len(dense.values)} queries; BM25 {ndcg['lexical'].mean:.3f}, RRF of both {ndcg['fused'].mean:.3f}."
+    return finding(
+        "R19-quality", dense.mean, interval(dense.values), reading, queries=len(dense.values), known=known, means=means
+    )
+
+
+def _lift(lift: Doubles, runs: Mapping[str, Run], asked: Qrels, known: bool) -> Finding:
+    ranks = {name: _mean_rank(run.rankings, asked) for name, run in runs.items()}
+    reading = (
+        f"RRF changes dense by {lift.mean():+.1f} points; mean rank of the first right document: "
+        + ", ".join(f"{name} {rank:.1f}" for name, rank in ranks.items())
+        + "."
+    )
+    if lift.mean() < 0:
+        reading += " Fusing with equal weights harms here."
+    return finding(
+        "R16-lift", float(lift.mean()), interval(lift), reading, queries=len(lift), known=known, mean_rank=ranks
+    )
+
+
+def _bucket_lift(lift: Doubles, queries: Sequence[str], rare: frozenset[str], known: bool) -> Finding:
+    inside = np.array([query in rare for query in queries], dtype=bool)
+    rest = lift[~inside]
+    beside = f"{rest.mean():+.1f} over the other {len(rest)}" if len(rest) else "there are no others"
+    if inside.sum() < LEAST_BUCKET:
+        reading = f"Only {int(inside.sum())} queries hold literal or rare tokens, too few to measure; {beside}."
+        return Finding(
+            "R17-literal-lift",
+            "The same where queries hold literal or rare tokens",
+            None,
+            "points of NDCG@10",
+            None,
+            "unknown",
+            reading,
+        )
+    reading = f"{lift[inside].mean():+.1f} points over {int(inside.sum())} queries with literal or rare tokens, {beside}. {_where(lift[inside], rest)}"
+    return finding(
+        "R17-literal-lift",
+        float(lift[inside].mean()),
+        interval(lift[inside]),
+        reading,
+        queries=int(inside.sum()),
+        known=known,
+        rest=float(rest.mean()) if len(rest) else None,
+    )
+
+
+def _where(rare: Doubles, rest: Doubles) -> str:
+    if len(rest) < LEAST_BUCKET:
+        return "There is nothing to compare with."
+    if rare.mean() > 1 and rest.mean() < 1:
+        return "The lift is where the rare tokens are: hybrid first."
+    if rare.mean() > 1:
+        return "The lift is everywhere: training carries more than hybrid."
+    return "No lift where rare tokens are: look elsewhere."
+
+
+def _recall(recall: Scores, known: bool) -> Finding:
+    reading = f"{100 * recall.mean:.1f} % of the relevant documents are among the first 100; what is missing there no reranker brings back."
+    return finding("R18-recall", recall.mean, interval(recall.values), reading, queries=len(recall.values), known=known)
+
+
+def _ranking(run: Run, asked: Qrels, known: bool) -> Finding:
+    ranks = np.array([_first_rank(run.rankings.get(query), grades) for query, grades in asked.items()])
+    near = ((ranks > 1) & (ranks <= NEAR_TOP)).astype(np.float64)
+    reading = f"For {100 * near.mean():.0f} % of the queries the right document is in the top {NEAR_TOP} but not first: that much a better order can win."
+    return finding(
+        "R18-ranking", 100 * float(near.mean()), interval(100 * near), reading, queries=len(near), known=known
+    )
+
+
+def _first_rank(ranking: Ranking | None, grades: Mapping[str, int]) -> float:
+    found = (
+        place + 1 for place, document in enumerate(ranking.documents if ranking else ()) if grades.get(document, 0) > 0
+    )
+    return float(next(found, np.inf))
+
+
+def _mean_rank(rankings: Mapping[str, Ranking], asked: Qrels) -> float:
+    """Mean rank of the first relevant document, 101 where it is not among the first 100."""
+    return float(np.mean([min(101.0, _first_rank(rankings.get(query), grades)) for query, grades in asked.items()]))

@@ -1,0 +1,88 @@
+"""Measures, by the names ir-measures gives them, per query and identical to trec_eval.
+
+Knows judgments and runs; knows nothing about how a run came to be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import ir_measures
+import numpy as np
+
+from resurvey.errors import Problem, ResurveyError
+from resurvey.types import Doubles, Qrels, Run
+
+NDCG = "nDCG@10"
+RECALL = "R@100"
+MEASURES = (NDCG, RECALL, "RR", "AP", "P@10", "Judged@10")
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One measure's value for every judged query, in a fixed order of queries."""
+
+    name: str
+    measure: str
+    queries: tuple[str, ...]
+    values: Doubles
+
+    @property
+    def mean(self) -> float:
+        """The mean over all judged queries; a query without results counts as 0."""
+        return float(self.values.mean()) if len(self.values) else float("nan")
+
+    def of(self, queries: Sequence[str]) -> Doubles:
+        """The values of some of the queries, in their order."""
+        places = {query: place for place, query in enumerate(self.queries)}
+        return self.values[[places[query] for query in queries]]
+
+
+def parse(measure: str) -> ir_measures.measures.Measure:
+    """The measure of a name such as `nDCG@10`.
+
+    Raises:
+        ResurveyError: when ir-measures does not know the name.
+    """
+    try:
+        return ir_measures.parse_measure(measure)
+    except (NameError, ValueError, KeyError, SyntaxError) as error:
+        raise ResurveyError(
+            [Problem("measure", f"{measure!r} is not one that ir-measures knows")],
+            "use a name such as nDCG@10, R@100, RR, AP, P@10",
+        ) from error
+
+
+def score(run: Run, qrels: Qrels, measures: Sequence[str] = (NDCG,)) -> dict[str, Scores]:
+    """Every measure for every query of `qrels`; a query the run lacks scores 0, none is dropped."""
+    queries = tuple(qrels)
+    most = _deepest(measures)
+    asked = {
+        query: {d: float(s) for d, s in zip(ranking.documents[:most], ranking.scores[:most], strict=True)}
+        for query in queries
+        if (ranking := run.rankings.get(query)) is not None and len(ranking)
+    }
+    return score_mapping(run.name, asked, qrels, measures)
+
+
+def score_mapping(
+    name: str, run: Mapping[str, Mapping[str, float]], qrels: Qrels, measures: Sequence[str] = (NDCG,)
+) -> dict[str, Scores]:
+    """`score` for a run given as {query: {document: score}}, as TREC files are read."""
+    places = {query: place for place, query in enumerate(qrels)}
+    wanted = {str(parse(measure)): measure for measure in measures}
+    values = {measure: np.zeros(len(places)) for measure in measures}
+    asked = {query: dict(documents) for query, documents in run.items() if query in places and documents}
+    if asked:
+        grades = {query: dict(found) for query, found in qrels.items()}
+        for metric in ir_measures.iter_calc([parse(m) for m in measures], grades, asked):
+            values[wanted[str(metric.measure)]][places[metric.query_id]] = metric.value
+    return {measure: Scores(name, measure, tuple(qrels), found) for measure, found in values.items()}
+
+
+def _deepest(measures: Sequence[str]) -> int | None:
+    """The largest cut-off of the measures; None when one looks at the whole ranking."""
+    cuts = [re.search(r"@(\d+)", measure) for measure in measures]
+    return None if any(cut is None for cut in cuts) else max(int(cut.group(1)) for cut in cuts if cut)

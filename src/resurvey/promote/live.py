@@ -1,0 +1,67 @@
+"""The one switch: which candidate is live, and the way back.
+
+`live.json` is replaced atomically; the lineage remembers what was live before. Knows nothing about
+whether a candidate deserves it; that is the gate's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from resurvey.errors import ResurveyError
+from resurvey.types import Json
+from resurvey.workspace import Workspace, read_json, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What serves: a candidate's id (or `base`, `bm25`, `rrf`) over one snapshot of the index."""
+
+    candidate: str
+    snapshot: int
+
+
+def live(workspace: Workspace) -> Live | None:
+    """What is live; None before the first promotion."""
+    if not workspace.live.exists():
+        return None
+    value: Json = read_json(workspace.live)
+    return Live(value["candidate"], value["snapshot"])
+
+
+def switch(workspace: Workspace, new: Live, why: str) -> None:
+    """Make `new` live; does nothing when it is already."""
+    before = live(workspace)
+    if before == new:
+        return
+    workspace.record(
+        "promoted", candidate=new.candidate, snapshot=new.snapshot, before=before.candidate if before else None, why=why
+    )
+    write_json(workspace.live, {"candidate": new.candidate, "snapshot": new.snapshot})
+
+
+def history(workspace: Workspace) -> list[Live]:
+    """What has been live, oldest first; a rollback takes its last entry off."""
+    stack: list[Live] = []
+    for entry in workspace.recorded("promoted"):
+        if entry["why"] == "rollback" and stack:
+            stack.pop()
+        if not stack or stack[-1] != Live(entry["candidate"], entry["snapshot"]):
+            stack.append(Live(entry["candidate"], entry["snapshot"]))
+    return stack
+
+
+def rollback(workspace: Workspace) -> tuple[Live, Live]:
+    """Make what was live before live again; returns (what was, what is).
+
+    Raises:
+        ResurveyError: when nothing was live before.
+    """
+    stack = history(workspace)
+    if len(stack) < 2:
+        raise ResurveyError(
+            "there is nothing to roll back to: at most one candidate has been live", "resurvey status DIR"
+        )
+    was, now = stack[-1], stack[-2]
+    switch(workspace, now, "rollback")
+    return was, now

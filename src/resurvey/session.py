@@ -1,0 +1,110 @@
+"""A session: one opened workspace with what its stages share, each built when first asked for.
+
+Loading the encoder takes seconds; a command that needs none of it pays nothing. Knows where things
+are kept, nothing about the order of the stages.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from resurvey.data import collection as collections
+from resurvey.data.collection import Collection
+from resurvey.data.standin import StandIns, stand_ins
+from resurvey.errors import Problem, ResurveyError
+from resurvey.protocols import Encoder
+from resurvey.search.encode import load, source_digest
+from resurvey.search.index import Index, open_index
+from resurvey.search.recipe import Builder
+from resurvey.treat.trial import Trial, judged_trial, standin_trial
+from resurvey.types import Progress, silent
+from resurvey.workspace import Workspace
+
+LEAST_JUDGED = 10
+"""Fewer judged queries than this decide nothing; stand-ins serve instead."""
+
+
+class Session:
+    """The collection, the encoder, the index and the trial of one workspace."""
+
+    def __init__(self, workspace: Workspace, progress: Progress = silent) -> None:
+        self.workspace = workspace
+        self.settings = workspace.settings
+        self.progress = progress
+
+    @functools.cached_property
+    def collection(self) -> Collection:
+        """What was brought."""
+        return collections.load(self.workspace.data)
+
+    @functools.cached_property
+    def encoder(self) -> Encoder:
+        """The encoder the settings name."""
+        self.progress("loading the encoder", 0, 1)
+        return load(self.settings.text("model"))
+
+    @functools.cached_property
+    def index(self) -> Index:
+        """The index of the corpus as it was brought.
+
+        Raises:
+            ResurveyError: when documents would be split and the settings forbid it.
+        """
+        index = open_index(self.workspace.index, self.collection.documents, self.encoder, self.settings)
+        long = index.cut.long_documents
+        if long and self.settings.text("rechunk") == "never":
+            lost = f"{long} documents are longer than a passage ({index.cut.lost_tokens} tokens would be lost), and `rechunk` is never"
+            raise ResurveyError(
+                [Problem(str(self.workspace.root), lost)],
+                'set rechunk = "auto" in resurvey.toml, or bring shorter documents',
+            )
+        index.progress = self.progress
+        return index
+
+    @functools.cached_property
+    def builder(self) -> Builder:
+        """Builds retrievers of recipes over the index."""
+        return Builder(self.index, self.workspace.artefacts)
+
+    @functools.cached_property
+    def standin(self) -> bool:
+        """Whether queries made from the corpus must stand in for judged ones."""
+        return len(self.collection.judged("train", "dev")) < LEAST_JUDGED
+
+    @functools.cached_property
+    def stand_ins(self) -> StandIns:
+        """Known-item queries, and the corpus in which their documents have lost their heads.
+
+        Raises:
+            ResurveyError: when the corpus is too small to make any.
+        """
+        made = stand_ins(
+            self.collection.documents, self.settings.integer("standin_queries"), self.settings.integer("seed")
+        )
+        if len(made.queries) < LEAST_JUDGED:
+            raise ResurveyError(
+                f"no judgments were brought, and {len(self.collection.documents)} documents give only {len(made.queries)} known-item queries (at least {LEAST_JUDGED} are needed)",
+                "bring judgments (resurvey init NEW_DIR --corpus … --queries … --judgments …)",
+            )
+        return made
+
+    @functools.cached_property
+    def trial(self) -> Trial:
+        """The queries on which treatments are tried: judged ones, or stand-ins."""
+        if self.standin:
+            made = self.stand_ins
+            folder = self.workspace.index / "standin"
+            index = open_index(folder, made.documents, self.encoder, self.settings, self.workspace.index / "vectors")
+            index.progress = self.progress
+            qrels = {query.id: {wanted: 1} for query, wanted in zip(made.queries, made.wanted, strict=True)}
+            builder = Builder(index, self.workspace.artefacts)
+            trial = standin_trial(made.queries, qrels, made.groups, builder, self.settings)
+        else:
+            trial = judged_trial(self.collection, self.builder, self.settings)
+        trial.progress = self.progress
+        return trial
+
+
+def base_key(workspace: Workspace) -> str:
+    """Key of everything that rests on the data and the encoder alone."""
+    return workspace.key(workspace.data_key(), source_digest(workspace.settings.text("model")))

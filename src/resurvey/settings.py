@@ -1,0 +1,140 @@
+"""Settings: one table of (name, default, sentence); `resurvey.toml` overrides, nothing else does.
+
+This module knows nothing about what the settings are used for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resurvey.errors import Problem, ResurveyError
+
+FILE = "resurvey.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table."""
+
+    name: str
+    default: str | int | float
+    sentence: str
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+
+
+TABLE: tuple[Setting, ...] = (
+    Setting("model", "bundled", "Encoder: `bundled`, a sentence-transformers folder, or a hub name."),
+    Setting(
+        "rechunk",
+        "auto",
+        "What to do with documents the encoder would cut short: split them into passages, or refuse.",
+        ("auto", "never"),
+    ),
+    Setting("passage_tokens", 128, "Most tokens of a passage; 0 takes as many as the encoder reads.", least=0),
+    Setting("language", "english", "Language of the stemmer that the lexical index uses (a Snowball name)."),
+    Setting("depth", 100, "Documents that each branch of a search contributes.", least=10),
+    Setting("measure", "nDCG@10", "The measure by which treatments are kept (any name ir-measures knows)."),
+    Setting("confidence", 0.95, "Confidence of every interval.", least=0.5),
+    Setting("folds", 5, "Cross-validation folds for whatever is fitted.", least=2),
+    Setting(
+        "train_queries",
+        1500,
+        "Most judged queries that fusion and the ranker are fitted on; the rest still serve as memory.",
+        least=10,
+    ),
+    Setting(
+        "standin_queries", 400, "Known-item queries made from the corpus where no judgments are brought.", least=20
+    ),
+    Setting(
+        "gate_slice_points", 1.0, "Points of the measure that any slice may lose before promotion is refused.", least=0
+    ),
+    Setting("gate_slice_queries", 50, "Queries a slice needs before it can refuse a promotion.", least=5),
+    Setting("seed", 13, "Seed of everything drawn at random.", least=0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The values of one workspace; ask with `settings["depth"]`."""
+
+    values: Mapping[str, str | int | float]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def integer(self, name: str) -> int:
+        """A whole-number setting."""
+        return int(self.values[name])
+
+    def number(self, name: str) -> float:
+        """A real-number setting."""
+        return float(self.values[name])
+
+    def text(self, name: str) -> str:
+        """A text setting."""
+        return str(self.values[name])
+
+
+def defaults() -> dict[str, str | int | float]:
+    """Name to default, for every setting."""
+    return {row.name: row.default for row in TABLE}
+
+
+def _problem(row: Setting, value: object) -> str | None:
+    number = isinstance(row.default, int | float)
+    if number != (isinstance(value, int | float) and not isinstance(value, bool)):
+        return f"is {value!r}, must be a {'number' if number else 'text'}"
+    if isinstance(row.default, int) and not isinstance(value, int):
+        return f"is {value!r}, must be a whole number"
+    if row.choices and value not in row.choices:
+        return f"is {value!r}, must be one of {', '.join(row.choices)}"
+    if row.least is not None and isinstance(value, int | float) and value < row.least:
+        return f"is {value!r}, must be at least {row.least:g}"
+    return None
+
+
+def load(path: Path) -> Settings:
+    """Read `path` over the defaults.
+
+    Raises:
+        ResurveyError: naming every unknown name and every bad value of the file.
+    """
+    values = defaults()
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ResurveyError([Problem(str(path), f"is not TOML: {error}")], f"mend {path}") from error
+    rows = {row.name: row for row in TABLE}
+    problems = []
+    for name, value in given.items():
+        if name not in rows:
+            near = difflib.get_close_matches(name, rows, n=1)
+            hint = f"; did you mean `{near[0]}`?" if near else ""
+            problems.append(Problem(str(path), f"`{name}` is not a setting{hint}"))
+        elif (wrong := _problem(rows[name], value)) is not None:
+            problems.append(Problem(str(path), f"`{name}` {wrong}"))
+        else:
+            values[name] = value
+    if problems:
+        raise ResurveyError(problems, f"mend {path}; every setting has a default, so a line may go")
+    return Settings(values)
+
+
+def render(changed: Mapping[str, str | int | float]) -> str:
+    """A settings file in which only `changed` is set and every other row stands as a comment."""
+    lines = ["# Settings of this workspace. Remove the # of a line to change it.", ""]
+    for row in TABLE:
+        value = changed.get(row.name, row.default)
+        shown = f'"{value}"' if isinstance(value, str) else f"{value}"
+        if row.name in changed and isinstance(value, str):
+            shown = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        mark = "" if row.name in changed else "# "
+        choices = f" One of: {', '.join(row.choices)}." if row.choices else ""
+        lines += [f"# {row.sentence}{choices}", f"{mark}{row.name} = {shown}", ""]
+    return "\n".join(lines)

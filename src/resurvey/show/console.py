@@ -1,0 +1,112 @@
+"""What the terminal shows: results as rich tables that fit 80 columns.
+
+Knows results; computes nothing and prints nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from resurvey.types import Candidate, Comparison, Diagnosis, Hit, Json, Plan
+
+LEVELS = {"healthy": "green", "suspect": "yellow", "confirmed": "red", "unknown": "dim"}
+
+
+def table(*columns: str) -> Table:
+    """An empty table in the house style; columns of numbers start with '>'."""
+    made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for column in columns:
+        made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+    return made
+
+
+def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
+    """Findings with level and reading."""
+    made = table("finding", ">value", "level", "reading")
+    for finding in diagnosis.findings:
+        value = "–" if finding.value is None else f"{finding.value:.3g}"
+        made.add_row(finding.id, value, Text(finding.level, style=LEVELS[finding.level]), finding.reading)
+    return Group(made, Text(f"\nJudged by {diagnosis.judged_by}.", style="dim"))
+
+
+def plan_table(plan: Plan) -> RenderableType:
+    """Steps with reasons; what to avoid."""
+    made = table("step", "expected", "why")
+    for step in plan.steps:
+        made.add_row(Text(step.treatment, style="bold"), step.expected, f"{step.reason} (cost: {step.cost})")
+    for step in plan.avoid:
+        made.add_row(Text(f"not: {step.treatment}", style="red"), "", step.reason)
+    return made
+
+
+def ladder_table(candidates: Sequence[Candidate], live: str = "") -> RenderableType:
+    """Rungs with what they brought."""
+    made = table("candidate", ">score", ">gain", "95 % interval", "verdict")
+    for candidate in candidates:
+        c = candidate.comparison
+        numbers = (
+            (f"{c.challenger_mean:.3f}", f"{c.difference:+.3f}", f"{c.interval.low:+.3f} to {c.interval.high:+.3f}")
+            if c
+            else ("–", "–", "–")
+        )
+        verdict = Text("kept" if candidate.kept else "not kept", style="green" if candidate.kept else "dim")
+        name = Text(candidate.id, style="bold" if candidate.id == live else "")
+        made.add_row(name, *numbers, Text.assemble(verdict, f": {candidate.reason}" if not c else ""))
+    return made
+
+
+def comparison_lines(comparisons: Sequence[Comparison]) -> RenderableType:
+    """Pipelines against the first one."""
+    made = table("pipeline", ">score", ">against", ">difference", "95 % interval", ">p (Holm)")
+    for c in comparisons:
+        made.add_row(
+            c.challenger,
+            f"{c.challenger_mean:.3f}",
+            c.baseline,
+            f"{c.difference:+.3f}",
+            f"{c.interval.low:+.3f} to {c.interval.high:+.3f}",
+            f"{c.p_corrected:.2g}",
+        )
+    shown = max((c.detectable for c in comparisons), default=0.0)
+    note = Text(f"\nThese queries can show a difference of {shown:.3f} with 80 % power.", style="dim")
+    return Group(made, note) if comparisons else Text("")
+
+
+def means_table(means: Mapping[str, Mapping[str, float]]) -> RenderableType:
+    """Measures by pipeline."""
+    measures = list(dict.fromkeys(measure for row in means.values() for measure in row))
+    made = table("pipeline", *(f">{measure}" for measure in measures))
+    for name, row in means.items():
+        made.add_row(name, *(f"{row[m]:.3f}" if m in row else "–" for m in measures))
+    return made
+
+
+def hits_table(hits: Sequence[Hit], titles: Mapping[str, str]) -> RenderableType:
+    """Ranked documents, one a line."""
+    made = table(">rank", ">score", "document", "title")
+    for hit in hits:
+        made.add_row(str(hit.rank), f"{hit.score:.4f}", hit.document, titles.get(hit.document, "")[:60])
+    return made
+
+
+def explained(hits: Sequence[Hit]) -> RenderableType:
+    """Rank and score of every stage for every hit."""
+    names = list(dict.fromkeys(name for hit in hits for name in hit.stages))
+    made = table("document", *(f">{name}" for name in names))
+    for hit in hits:
+        made.add_row(
+            hit.document, *(f"{hit.stages[n][1]:.3f} (#{hit.stages[n][0]})" if n in hit.stages else "–" for n in names)
+        )
+    return made
+
+
+def status_table(facts: Json) -> RenderableType:
+    """One screen: what was brought, which stages are current, what is live."""
+    made = table("", "")
+    for name, value in facts["facts"].items():
+        made.add_row(Text(name, style="bold"), str(value))
+    return Group(made, Text(f"\nNext: {facts['next']}", style="cyan"))

@@ -1,0 +1,46 @@
+"""Status: one screen about a workspace, from its manifests alone.
+
+Reads no data and loads no model.
+"""
+
+from __future__ import annotations
+
+from resurvey.promote.live import live
+from resurvey.promote.registry import Registry
+from resurvey.types import Json
+from resurvey.workspace import Workspace, read_json
+
+STAGES = ("diagnose", "decide", "treat", "promote", "report")
+
+
+def status(workspace: Workspace) -> Json:
+    """What was brought, which stages ran, what is live, what to do next."""
+    manifest = read_json(workspace.data / "manifest.json")
+    judged = (
+        ", ".join(f"{count} {split}" for split, count in manifest["judged"].items()) or "none; stand-in queries serve"
+    )
+    done = {stage: workspace.manifest(stage) for stage in STAGES}
+    ran = [f"{stage} ({found['seconds']:.0f} s)" for stage, found in done.items() if found]
+    candidates = Registry(workspace).all()
+    now = live(workspace)
+    facts: Json = {
+        "workspace": str(workspace.root),
+        "documents": manifest["documents"],
+        "queries": manifest["queries"],
+        "judged queries": judged,
+        "runs brought": ", ".join(manifest["runs"]) or "none",
+        "encoder": workspace.settings.text("model"),
+        "stages done": ", ".join(ran) or "none",
+        "candidates": f"{len(candidates)}, {sum(c.kept for c in candidates)} kept",
+        "live": f"{now.candidate}, snapshot {now.snapshot}" if now else "nothing yet",
+    }
+    gate = workspace.root / "gate.json"
+    if gate.exists():
+        facts["verdict"] = read_json(gate)["sentence"]
+    following = next((stage for stage, found in done.items() if not found), None)
+    step = (
+        f"resurvey run {workspace.root}"
+        if following
+        else f'open {workspace.reports / "report.html"}, or resurvey search {workspace.root} "…"'
+    )
+    return {"facts": facts, "next": step}

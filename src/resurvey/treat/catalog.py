@@ -1,0 +1,57 @@
+"""The catalogue of treatments: one row each. A new row is tested, planned and documented without more code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from resurvey.errors import Problem, ResurveyError
+from resurvey.treat.attempt import Treatment
+from resurvey.treat.center import center
+from resurvey.treat.hybrid import hybrid
+from resurvey.treat.memory import memory
+from resurvey.treat.passages import passages
+from resurvey.treat.ranker import ranker
+
+Effort = Literal["small", "medium", "large"]
+EFFORTS: tuple[str, ...] = ("small", "medium", "large")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One treatment: what it does, from which effort on, and what it changes."""
+
+    name: str
+    attempt: Treatment
+    effort: Effort
+    changes: Literal["candidates", "order"]
+    sentence: str
+
+
+CATALOG: tuple[Row, ...] = (
+    Row("passages", passages, "small", "candidates", "Search long documents in passages that the encoder reads whole."),
+    Row("center", center, "small", "candidates", "Subtract the mean of all embeddings, or standardise them."),
+    Row("hybrid", hybrid, "small", "candidates", "Search words beside vectors with a learned weight, or not at all."),
+    Row("ranker", ranker, "small", "order", "Order all branches' candidates by trees over cached evidence."),
+    Row("memory", memory, "small", "candidates", "Tell the ranker what the judged queries most like a new one found."),
+)
+
+
+def row(name: str) -> Row:
+    """The row of a name.
+
+    Raises:
+        ResurveyError: naming the treatments there are.
+    """
+    for found in CATALOG:
+        if found.name == name:
+            return found
+    names = ", ".join(found.name for found in CATALOG)
+    raise ResurveyError(
+        [Problem("STEP", f"{name!r} is no treatment; there are {names}")], "resurvey decide DIR shows the plan"
+    )
+
+
+def available(effort: str) -> tuple[Row, ...]:
+    """The rows that an effort includes."""
+    return tuple(found for found in CATALOG if EFFORTS.index(found.effort) <= EFFORTS.index(effort))

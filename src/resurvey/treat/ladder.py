@@ -1,0 +1,107 @@
+"""The ladder: treatments tried one after another, each measured on held-out queries, kept if it helps.
+
+A rung stays when its mean gain over what is accepted exceeds one standard error (a gate that asked
+for significance of every small step would keep nothing); promotion judges the ladder as a whole.
+Knows nothing about files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from resurvey.evaluate.compare import compare, holm
+from resurvey.evaluate.measures import RECALL, Scores, score_mapping
+from resurvey.search import recipe
+from resurvey.treat.attempt import Nothing, State
+from resurvey.treat.catalog import Row
+from resurvey.treat.trial import Trial
+from resurvey.types import Comparison, Json
+
+BASE, LEXICAL, RRF = "base", "bm25", "rrf"
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """An untouched pipeline, or the user's own run (which has no recipe)."""
+
+    name: str
+    root: Json | None
+    scores: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One treatment tried: what came of it and why."""
+
+    row: Row
+    root: Json | None
+    scores: Scores | None
+    comparison: Comparison | None
+    kept: bool
+    reason: str
+    detail: Json
+
+
+def baseline_nodes(depth: int) -> dict[str, Json]:
+    """The untouched pipelines: truncated documents searched by vectors, BM25, and both by RRF."""
+    dense = recipe.dense(depth, view="truncated")
+    lexical = recipe.lexical(depth)
+    return {BASE: dense, LEXICAL: lexical, RRF: recipe.fused([lexical, dense], depth)}
+
+
+def baselines(trial: Trial, runs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Baseline]:
+    """Score the untouched pipelines and the user's own runs on the trial's queries."""
+    found = [Baseline(n, node, trial.scores(trial.run(node), n)) for n, node in baseline_nodes(trial.depth).items()]
+    measure = trial.settings.text("measure")
+    qrels = {query.id: trial.qrels[query.id] for query in trial.queries}
+    for name, run in runs.items():
+        if set(run) & set(qrels):
+            own = score_mapping(name, run, qrels, [measure])[measure]
+            found.append(Baseline(name, None, Scores(name, measure, own.queries, own.values)))
+    return found
+
+
+def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
+    """Try the rows in order from the untouched encoder; yields every rung as it is judged."""
+    node = baseline_nodes(trial.depth)[BASE]
+    state = State(node, trial.run(node), node)
+    accepted = BASE
+    for row in rows:
+        trial.progress(f"trying {row.name}", 0, 1)
+        attempt = row.attempt(trial, state)
+        if isinstance(attempt, Nothing):
+            yield Rung(row, None, None, None, False, attempt.reason, {})
+            continue
+        scores = trial.scores(attempt.state.run, row.name)
+        before = trial.scores(state.run, accepted)
+        places = trial.selection
+        comparison = compare(
+            trial.part(before, places), trial.part(scores, places),
+            confidence=trial.settings.number("confidence"), seed=trial.settings.integer("seed"),
+        )  # fmt: skip
+        kept = comparison.difference > comparison.standard_error
+        recall = trial.scores(attempt.state.run, row.name, RECALL).mean - trial.scores(state.run, accepted, RECALL).mean
+        detail = {
+            **attempt.detail,
+            "recall@100 difference": round(recall, 4),
+            "pipeline": recipe.describe(attempt.state.root),
+        }
+        yield Rung(row, attempt.state.root, scores, comparison, kept, _reason(comparison, kept), detail)
+        if kept:
+            state, accepted = attempt.state, row.name
+
+
+def corrected(rungs: Sequence[Rung]) -> list[Rung]:
+    """The same rungs with Holm's correction over all their comparisons."""
+    family = iter(holm([rung.comparison for rung in rungs if rung.comparison]))
+    return [
+        Rung(r.row, r.root, r.scores, next(family) if r.comparison else None, r.kept, r.reason, r.detail) for r in rungs
+    ]
+
+
+def _reason(comparison: Comparison, kept: bool) -> str:
+    gain, error = 100 * comparison.difference, 100 * comparison.standard_error
+    if kept:
+        return f"{gain:+.1f} points, more than one standard error ({error:.1f})"
+    return f"{gain:+.1f} points, not more than one standard error ({error:.1f})"

@@ -1,0 +1,109 @@
+"""Fitting the feature ranker on a trial: candidates of all branches, honest evidence, cross-fitted trees.
+
+Shared by the treatments that differ only in the evidence they allow.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from resurvey.search import recipe
+from resurvey.search.features import Evidence, Pairs
+from resurvey.search.fuse import ReciprocalRank, fuse
+from resurvey.search.memory import Judged, Memory
+from resurvey.search.ranker import Trees, rescored, train
+from resurvey.treat.attempt import Attempt, State
+from resurvey.treat.trial import Trial
+from resurvey.types import Floats, Ints, Json, Run
+
+LEAST = 40
+SHARE = 0.5
+"""Share of the search depth that each branch contributes to the ranker's candidates."""
+BLANK = 0.3
+"""Share of the training pairs about which the memory is silent, so that documents nobody has asked for yet are still found."""
+
+
+def rank_by_trees(trial: Trial, state: State, *, remember: bool) -> Attempt:
+    """Trees over all evidence of this index; `remember` adds the judged queries' evidence."""
+    depth = max(10, int(SHARE * trial.depth))
+    branches = [recipe.lexical(depth), {**state.dense, "depth": depth}, recipe.characters(depth)]
+    runs = [*(trial.run(node) for node in branches), *([_recalled(trial, depth)] if remember else [])]
+    pool = fuse(runs, ReciprocalRank(), depth * len(runs))
+    plain, taught = _gather(trial, pool, remember)
+    names = _evidence(trial, remember, leave_out=False).names
+    grades = [
+        np.array([trial.qrels[q.id].get(d, 0) for d in pool[q.id].documents], dtype=np.int64) for q in trial.queries
+    ]
+
+    def fit(places: Ints) -> Trees:
+        return train(
+            _part(taught, places),
+            np.concatenate([grades[p] for p in places]),
+            names,
+            seed=trial.settings.integer("seed"),
+        )
+
+    def predict(trees: Trees, places: Ints) -> Run:
+        part = _part(plain, places)
+        return rescored(pool, [trial.queries[p] for p in places], part.starts, trees.scores(part.rows))
+
+    run, trees = trial.cross_fit(fit, predict)
+    judged = trial.artefacts.put(_everything_judged(trial).dump()) if remember else ""
+    inputs = [*branches, *([recipe.memory(depth, judged)] if remember else [])]
+    node = recipe.ranked(recipe.fused(inputs, depth * len(inputs)), trial.artefacts.put(trees.dump()), judged)
+    gains = {name: round(gain, 3) for name, gain in list(trees.gains().items())[:12]}
+    detail: Json = {
+        "training queries": len(trial.queries),
+        "candidates a query": round(len(plain.rows) / max(1, len(trial.queries))),
+        "gains": gains,
+    }
+    return Attempt(State(node, run, state.dense), detail)
+
+
+def outside(trial: Trial) -> Ints:
+    """Places of the dev queries, which follow the training ones."""
+    return np.flatnonzero(trial.fold < 0)
+
+
+def _recalled(trial: Trial, depth: int) -> Run:
+    """The memory branch for all queries, honest for each: never its own entry."""
+    own = Memory(trial.index, trial.memory, depth=depth, leave_out=True).search(
+        [trial.queries[p] for p in trial.training]
+    )
+    others = Memory(trial.index, trial.memory, depth=depth).search([trial.queries[p] for p in outside(trial)])
+    return Run(own.name, {**own.rankings, **others.rankings})
+
+
+def _everything_judged(trial: Trial) -> Judged:
+    """The memory that a promoted pipeline carries: the training side and the dev side."""
+    queries = [trial.queries[p] for p in outside(trial)]
+    rows = tuple(tuple(sorted(d for d, grade in trial.qrels[q.id].items() if grade > 0)) for q in queries)
+    return Judged((*trial.memory.texts, *(q.text for q in queries)), (*trial.memory.documents, *rows))
+
+
+def _evidence(trial: Trial, remember: bool, *, leave_out: bool) -> Evidence:
+    known = Memory(trial.index, trial.memory, leave_out=leave_out) if remember else None
+    return Evidence(trial.index, known)
+
+
+def _gather(trial: Trial, pool: Run, remember: bool) -> tuple[Pairs, Pairs]:
+    """Feature rows of all queries: to predict from, and to teach with."""
+    inside, rest = ([trial.queries[p] for p in places] for places in (trial.training, outside(trial)))
+    own, others = (_evidence(trial, remember, leave_out=flag) for flag in (True, False))
+    plain = _joined(own.pairs(inside, pool), others.pairs(rest, pool))
+    if not remember:
+        return plain, plain
+    rng = np.random.default_rng(trial.settings.integer("seed"))
+    return plain, Pairs(plain.starts, own.silenced(plain.rows, rng.random(len(plain.rows)) < BLANK))
+
+
+def _joined(first: Pairs, second: Pairs) -> Pairs:
+    starts = np.concatenate([first.starts, second.starts[1:] + first.starts[-1]])
+    return Pairs(starts, np.concatenate([first.rows, second.rows]))
+
+
+def _part(pairs: Pairs, places: Ints) -> Pairs:
+    spans = [(int(pairs.starts[p]), int(pairs.starts[p + 1])) for p in places]
+    starts = np.concatenate([[0], np.cumsum([end - start for start, end in spans])]).astype(np.int64)
+    rows: Floats = np.concatenate([pairs.rows[start:end] for start, end in spans]) if spans else pairs.rows[:0]
+    return Pairs(starts, rows)

@@ -1,0 +1,155 @@
+"""A trial: the judged queries, their folds and the index that treatments are tried on.
+
+Whatever is fitted is judged on queries it was not fitted on: the training side by folds, the dev
+side by what the whole training side taught. Knows nothing about any one treatment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from resurvey.data.collection import Collection
+from resurvey.data.split import folds, unseen
+from resurvey.evaluate.measures import Scores, score
+from resurvey.evaluate.slices import facts, slices
+from resurvey.search.analyse import literals
+from resurvey.search.index import Index
+from resurvey.search.memory import Judged, judged
+from resurvey.search.recipe import Builder, node_key
+from resurvey.settings import Settings
+from resurvey.types import Ints, Json, Progress, Qrels, Query, Ranking, Run, silent
+from resurvey.workspace import Artefacts
+
+ENOUGH_FOR_GATE = 200
+Fitted = TypeVar("Fitted")
+
+
+@dataclass(slots=True)
+class Trial:
+    """What a treatment needs to know. `fold` is -1 for dev queries, which nothing is fitted on."""
+
+    builder: Builder
+    queries: tuple[Query, ...]
+    qrels: Qrels
+    fold: Ints
+    settings: Settings
+    memory: Judged
+    """Judged queries of the training side, all of them, also those too many to fit on."""
+    groups: tuple[str, ...] = ()
+    """For stand-in queries, which generator made each; empty for judged ones."""
+    progress: Progress = silent
+    _runs: dict[str, Run] = field(default_factory=dict)
+
+    @property
+    def index(self) -> Index:
+        """The index that is searched."""
+        return self.builder.index
+
+    @property
+    def artefacts(self) -> Artefacts:
+        """Where what is learned is kept."""
+        return self.builder.artefacts
+
+    @property
+    def standin(self) -> bool:
+        """Whether queries made from the corpus stand in for judged ones."""
+        return bool(self.groups)
+
+    @property
+    def depth(self) -> int:
+        """Documents that each branch contributes."""
+        return self.settings.integer("depth")
+
+    @property
+    def training(self) -> Ints:
+        """Places of the queries that may be fitted on."""
+        return np.flatnonzero(self.fold >= 0)
+
+    @property
+    def selection(self) -> Ints:
+        """Places of the queries that decide which rungs stay."""
+        return self.training if self.gated_apart else np.arange(len(self.queries))
+
+    @property
+    def gate(self) -> Ints:
+        """Places of the queries that decide on promotion."""
+        return np.flatnonzero(self.fold < 0) if self.gated_apart else np.arange(len(self.queries))
+
+    @property
+    def gated_apart(self) -> bool:
+        """Whether the dev side is large enough to gate on labels that selected nothing."""
+        return int((self.fold < 0).sum()) >= ENOUGH_FOR_GATE
+
+    def run(self, node: Json) -> Run:
+        """What a node with nothing fitted in it returns for all queries; searched once."""
+        key = node_key(node)
+        if key not in self._runs:
+            self._runs[key] = self.builder.node(node).search(self.queries)
+        return self._runs[key]
+
+    def scores(self, run: Run, name: str, measure: str = "") -> Scores:
+        """Scores of a run over all of the trial's queries."""
+        chosen = measure or self.settings.text("measure")
+        found = score(run, {q.id: self.qrels[q.id] for q in self.queries}, [chosen])[chosen]
+        return Scores(name, chosen, found.queries, found.values)
+
+    def part(self, scores: Scores, places: Ints) -> Scores:
+        """The scores of some places only."""
+        return Scores(scores.name, scores.measure, tuple(scores.queries[p] for p in places), scores.values[places])
+
+    def slices(self) -> dict[str, tuple[str, ...]]:
+        """Slices of the gate's queries."""
+        asked = [self.queries[place] for place in self.gate]
+        known = frozenset(document for row in self.memory.documents for document in row)
+        training = {"": dict.fromkeys(known, 1)}
+        fresh = unseen({q.id: self.qrels[q.id] for q in asked}, training) if self.gated_apart else frozenset[str]()
+        return slices(facts(asked, literals, fresh))
+
+    def cross_fit(self, fit: Callable[[Ints], Fitted], predict: Callable[[Fitted, Ints], Run]) -> tuple[Run, Fitted]:
+        """Out-of-fold predictions for every query, and the fit on all of them.
+
+        Args:
+            fit: from places of queries to whatever is fitted.
+            predict: from what was fitted and other places to their rankings.
+        """
+        rankings: dict[str, Ranking] = {}
+        for held in sorted(set(self.fold.tolist())):
+            inside = np.flatnonzero((self.fold >= 0) & (self.fold != held))
+            rankings.update(predict(fit(inside), np.flatnonzero(self.fold == held)).rankings)
+        ordered = {query.id: rankings[query.id] for query in self.queries}
+        return Run("out of fold", ordered), fit(np.arange(len(self.queries)))
+
+
+def judged_trial(collection: Collection, builder: Builder, settings: Settings) -> Trial:
+    """A trial on the user's own judgments: a sample of train to fit on, all of dev."""
+    seed, most = settings.integer("seed"), settings.integer("train_queries")
+    train, dev = collection.judged("train"), collection.judged("dev")
+    if len(train) > most:
+        chosen = np.sort(np.random.default_rng(seed).choice(len(train), most, replace=False))
+        fitted: Sequence[Query] = [train[place] for place in chosen]
+    else:
+        fitted = train
+    queries = (*fitted, *dev)
+    fold = np.concatenate([_folds(fitted, settings), np.full(len(dev), -1, dtype=np.int64)])
+    if not len(fitted):
+        fold = _folds(dev, settings)
+    qrels = collection.merged("train", "dev")
+    known = judged(train, collection.qrels.get("train", {}))
+    return Trial(builder, queries, qrels, fold, settings, known)
+
+
+def standin_trial(
+    queries: Sequence[Query], qrels: Qrels, groups: Sequence[str], builder: Builder, settings: Settings
+) -> Trial:
+    """A trial on known-item queries; there are no judged queries to remember."""
+    return Trial(builder, tuple(queries), qrels, _folds(queries, settings), settings, Judged((), ()), tuple(groups))
+
+
+def _folds(queries: Sequence[Query], settings: Settings) -> Ints:
+    if not queries:
+        return np.zeros(0, dtype=np.int64)
+    return folds(queries, min(settings.integer("folds"), max(2, len(queries) // 2)), settings.integer("seed"))

@@ -1,0 +1,164 @@
+"""Using what the loop made: rank queries, search once, evaluate held out or on the test side.
+
+Knows recipes and collections; makes and changes no candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from resurvey.data.lines import Problems
+from resurvey.data.read import read_queries
+from resurvey.errors import Problem, ResurveyError
+from resurvey.evaluate.compare import compare, holm
+from resurvey.evaluate.measures import MEASURES, Scores, score, score_mapping
+from resurvey.promote.choose import UNTOUCHED, read_ladder
+from resurvey.promote.live import live
+from resurvey.promote.registry import Registry
+from resurvey.protocols import Retriever
+from resurvey.search.recipe import describe, recipe
+from resurvey.session import Session
+from resurvey.treat.ladder import baseline_nodes
+from resurvey.types import Comparison, Hit, Json, Query, Ranking, Run
+from resurvey.workspace import write_bytes
+
+BLOCK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A table of measures by pipeline, and each pipeline against the first one."""
+
+    split: str
+    queries: int
+    means: dict[str, dict[str, float]]
+    comparisons: tuple[Comparison, ...]
+    reads: int
+    """How often the test side has been read, this time included; 0 for held-out scores."""
+
+
+def recipe_of(session: Session, name: str) -> tuple[str, Json]:
+    """The id and recipe behind `live`, `base`, `bm25`, `rrf`, a number or an id.
+
+    Raises:
+        ResurveyError: when there is no such candidate, or it has no recipe.
+    """
+    if name == "live":
+        now = live(session.workspace)
+        if now is None:
+            raise ResurveyError(
+                [Problem(str(session.workspace.root), "nothing is live yet")],
+                f"resurvey run {session.workspace.root}, or --candidate base",
+            )
+        name = now.candidate
+    if name in UNTOUCHED:
+        return name, recipe(baseline_nodes(session.settings.integer("depth"))[name], session.encoder)
+    candidate = Registry(session.workspace).get(name)
+    if not candidate.recipe:
+        raise ResurveyError(
+            [Problem(candidate.id, f"has no recipe: {candidate.reason}")], "resurvey status DIR names the candidates"
+        )
+    return candidate.id, candidate.recipe
+
+
+def retriever_of(session: Session, name: str) -> tuple[str, Retriever]:
+    """The id and the built retriever of a candidate."""
+    id, made = recipe_of(session, name)
+    return id, session.builder.recipe(made)
+
+
+def rank(session: Session, queries: Path, output: Path, name: str, k: int) -> tuple[str, int]:
+    """Write a TREC run over document ids for a file of queries; returns (candidate id, queries ranked)."""
+    problems = Problems()
+    asked = list(read_queries(queries, problems).values())
+    if not asked and not problems.found:
+        problems.add(queries, 0, "holds no query")
+    problems.stop("mend the file, then the same command again")
+    id, retriever = retriever_of(session, name)
+    lines: list[str] = []
+    for query, ranking in search_all(session, retriever, asked).rankings.items():
+        hits = zip(ranking.documents[:k], ranking.scores[:k], strict=True)
+        lines += [
+            f"{query} Q0 {document} {place} {score:.9g} {id}" for place, (document, score) in enumerate(hits, start=1)
+        ]
+    write_bytes(output, ("\n".join(lines) + "\n").encode("utf-8"))
+    return id, len(asked)
+
+
+def search_all(session: Session, retriever: Retriever, queries: Sequence[Query]) -> Run:
+    """Search in blocks, with progress."""
+    session.index.vectors.vectors([query.text for query in queries], "query", session.progress)
+    rankings: dict[str, Ranking] = {}
+    for start in range(0, len(queries), BLOCK):
+        session.progress("searching", start, len(queries))
+        rankings.update(retriever.search(queries[start : start + BLOCK]).rankings)
+    return Run(retriever.name, rankings)
+
+
+def search(session: Session, text: str, name: str, k: int) -> tuple[str, list[Hit]]:
+    """The `k` best documents for one query."""
+    if not text.strip():
+        raise ResurveyError("the query is empty", 'resurvey search DIR "some words"')
+    id, retriever = retriever_of(session, name)
+    return id, list(retriever.search([Query("q", text)])["q"].top(k))
+
+
+def evaluate(session: Session, names: Sequence[str], split: str) -> Evaluated:
+    """Measures with intervals: held-out scores of what was tried, or a counted read of the test side."""
+    return _on_test(session, names) if split == "test" else _held_out(session, names)
+
+
+def _held_out(session: Session, names: Sequence[str]) -> Evaluated:
+    """Nothing is searched again: a fitted candidate may not be scored on what it was fitted on."""
+    ladder = read_ladder(session.workspace)
+    ids = [
+        *ladder.baselines,
+        *([ladder.registry.get(name).id for name in names] or _scored(ladder.registry, ladder.facts["candidates"])),
+    ]
+    scores = [ladder.scores(id) for id in dict.fromkeys(ids)]
+    measure = ladder.facts["measure"]
+    comparisons = holm(
+        [compare(scores[0], other, confidence=session.settings.number("confidence")) for other in scores[1:]]
+    )
+    return Evaluated(
+        "held out", len(scores[0].values), {s.name: {measure: s.mean} for s in scores}, tuple(comparisons), 0
+    )
+
+
+def _scored(registry: Registry, ids: Sequence[str]) -> list[str]:
+    return [id for id in ids if registry.scores(id)]
+
+
+def _on_test(session: Session, names: Sequence[str]) -> Evaluated:
+    queries = session.collection.judged("test")
+    if not queries:
+        raise ResurveyError(
+            [Problem(str(session.workspace.root), "has no judged test queries")],
+            "bring a test split, or evaluate without --split test",
+        )
+    qrels = {query.id: session.collection.qrels["test"][query.id] for query in queries}
+    measure = session.settings.text("measure")
+    wanted = list(dict.fromkeys([measure, *MEASURES]))
+    found: dict[str, dict[str, Scores]] = {}
+    default = [*UNTOUCHED, *(["live"] if live(session.workspace) else [])]
+    for name in names or default:
+        id, retriever = retriever_of(session, name)
+        if id not in found:
+            found[id] = score(search_all(session, retriever, queries), qrels, wanted)
+    for name, run in session.collection.runs.items():
+        if set(run) & set(qrels):
+            found[name] = score_mapping(name, run, qrels, wanted)
+    renamed = [Scores(id, measure, s[measure].queries, s[measure].values) for id, s in found.items()]
+    comparisons = holm(
+        [compare(renamed[0], other, confidence=session.settings.number("confidence")) for other in renamed[1:]]
+    )
+    means = {id: {m: s.mean for m, s in scores.items()} for id, scores in found.items()}
+    session.workspace.record("test read", means=means, queries=len(queries))
+    return Evaluated("test", len(queries), means, tuple(comparisons), len(session.workspace.recorded("test read")))
+
+
+def described(session: Session, name: str) -> str:
+    """A candidate's pipeline in words."""
+    return describe(recipe_of(session, name)[1]["root"])

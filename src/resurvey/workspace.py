@@ -1,0 +1,252 @@
+"""The workspace: the folder that is the contract between stages.
+
+Every write is atomic (a temporary file, fsync, rename, fsync of the folder). A stage is *current*
+when its manifest's key (hashes of inputs, settings and code) matches and its outputs still carry
+the hashes it wrote; manifests come last, so a killed stage simply runs again. This module knows
+nothing about what the stages compute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import filelock
+
+from resurvey import settings
+from resurvey.errors import Problem, ResurveyError
+from resurvey.types import Json
+
+FORMAT = 1
+MARK = "workspace.json"
+LOCK = ".lock"
+
+
+def digest(*parts: str | bytes) -> str:
+    """Hex SHA-256 of the parts, each framed by its length so that no two lists collide."""
+    sha = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8") if isinstance(part, str) else part
+        sha.update(f"{len(data)}:".encode())
+        sha.update(data)
+    return sha.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@functools.cache
+def code_digest() -> str:
+    """Hex SHA-256 of the package's own source: a changed program trusts no older stage."""
+    root = Path(__file__).parent
+    sources = sorted(root.rglob("*.py"))
+    return digest(*(part for path in sources for part in (str(path.relative_to(root)), path.read_bytes())))
+
+
+def canonical(value: Json | Sequence[Any]) -> str:
+    """JSON with sorted keys and no spaces: equal values, equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Put `data` at `path`: afterwards the file is whole and on disk, or as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+    _sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Json) -> None:
+    """Put `value` at `path` as readable JSON, atomically."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False, allow_nan=False)
+    write_bytes(path, (text + "\n").encode("utf-8"))
+
+
+def read_json(path: Path) -> Json:
+    """The JSON object at `path`.
+
+    Raises:
+        ResurveyError: when the file is not JSON.
+    """
+    try:
+        return cast(Json, json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ResurveyError([Problem(str(path), f"is damaged: {error}")], f"remove {path} and run again") from error
+
+
+class Artefacts:
+    """What was learned, kept by content: a reference is `sha256:<hex>` and never changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, data: bytes) -> str:
+        """Keep `data`; the same bytes are kept once."""
+        name = hashlib.sha256(data).hexdigest()
+        path = self.folder / name
+        if not path.exists():
+            write_bytes(path, data)
+        return f"sha256:{name}"
+
+    def get(self, reference: str) -> bytes:
+        """The bytes of a reference, verified.
+
+        Raises:
+            ResurveyError: when they are missing or no longer the bytes that were kept.
+        """
+        path = self.folder / reference.removeprefix("sha256:")
+        if not path.exists():
+            raise ResurveyError(
+                [Problem(str(path), "the recipe names this artefact, and it is missing")], "resurvey treat DIR"
+            )
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != path.name:
+            raise ResurveyError(
+                [Problem(str(path), "its content no longer matches its name")],
+                f"remove {path}, then resurvey treat DIR",
+            )
+        return data
+
+
+class Workspace:
+    """One opened workspace folder. Constructing it reads nothing; `open` checks it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.data = root / "data"
+        self.index = root / "index"
+        self.candidates = root / "candidates"
+        self.reports = root / "reports"
+        self.diagnosis = root / "diagnosis.json"
+        self.plan = root / "plan.json"
+        self.live = root / "live.json"
+        self.lineage = root / "lineage.jsonl"
+        self.artefacts = Artefacts(root / "artefacts")
+
+    @classmethod
+    def open(cls, root: Path) -> Workspace:
+        """The workspace at `root`.
+
+        Raises:
+            ResurveyError: when there is none, or one of another format.
+        """
+        mark = root / MARK
+        if not mark.exists():
+            raise ResurveyError([Problem(str(root), "is not a workspace")], f"resurvey init {root} --corpus FILE")
+        found = read_json(mark).get("format")
+        if found != FORMAT:
+            raise ResurveyError(
+                [Problem(str(mark), f"has format {found}, this resurvey reads format {FORMAT}")],
+                "install the resurvey that wrote it, or init anew",
+            )
+        return cls(root)
+
+    @functools.cached_property
+    def settings(self) -> settings.Settings:
+        """The settings of this workspace, read once."""
+        return settings.load(self.root / settings.FILE)
+
+    @contextlib.contextmanager
+    def lease(self) -> Iterator[None]:
+        """Hold the workspace for writing; a second writer is told at once.
+
+        Raises:
+            ResurveyError: when another command holds it.
+        """
+        lock = filelock.FileLock(self.root / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise ResurveyError(
+                [Problem(str(self.root), "another resurvey command is writing here")],
+                "wait for it to end, then the same command again",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def data_key(self) -> str:
+        """Hash of all that was brought: the manifest of `data/`, whose rows carry the files' hashes."""
+        return file_digest(self.data / "manifest.json")
+
+    def key(self, *parts: str) -> str:
+        """A stage's key: its inputs with the settings and the code."""
+        return digest(canonical(dict(self.settings.values)), code_digest(), *parts)
+
+    def current(self, stage: str, key: str) -> bool:
+        """Whether `stage` ran with this key and its outputs are still what it wrote."""
+        path = self.root / "manifests" / f"{stage}.json"
+        if not path.exists():
+            return False
+        manifest = read_json(path)
+        outputs: Mapping[str, str] = manifest.get("outputs", {})
+        return manifest.get("key") == key and all(
+            (self.root / name).exists() and file_digest(self.root / name) == hash for name, hash in outputs.items()
+        )
+
+    def publish(self, stage: str, key: str, outputs: Sequence[Path], seconds: float) -> None:
+        """Declare `stage` done: written last, after every output is on disk."""
+        hashes = {str(path.relative_to(self.root)): file_digest(path) for path in outputs}
+        manifest = {"stage": stage, "key": key, "outputs": hashes, "seconds": round(seconds, 3)}
+        write_json(self.root / "manifests" / f"{stage}.json", manifest)
+
+    def manifest(self, stage: str) -> Json | None:
+        """What `publish` wrote for a stage, current or not."""
+        path = self.root / "manifests" / f"{stage}.json"
+        return read_json(path) if path.exists() else None
+
+    def record(self, what: str, **facts: Any) -> None:
+        """Append one dated line to the lineage: what was read or decided, and with which numbers."""
+        line = json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "what": what, **facts})
+        with self.lineage.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def recorded(self, what: str) -> list[Json]:
+        """The lineage's lines about `what`, oldest first; a torn last line is passed over."""
+        if not self.lineage.exists():
+            return []
+        found: list[Json] = []
+        for line in self.lineage.read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                entry = json.loads(line)
+                if entry.get("what") == what:
+                    found.append(entry)
+        return found
+
+
+def create(root: Path) -> Workspace:
+    """Write the mark that makes `root` a workspace; everything else must be there already."""
+    workspace = Workspace(root)
+    write_json(root / MARK, {"format": FORMAT})
+    return workspace
