@@ -14,19 +14,77 @@ os.environ["LANCEDB_LOG"] = "error"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from resurvey import settings  # noqa: E402
-from resurvey.search.encode import SentenceEncoder, load  # noqa: E402
-from resurvey.search.index import Index, open_index  # noqa: E402
-from resurvey.search.recipe import Builder  # noqa: E402
-from resurvey.types import Document, Query  # noqa: E402
-from resurvey.workspace import Artefacts  # noqa: E402
+from resurvey import settings
+from resurvey.search.encode import SentenceEncoder, load
+from resurvey.search.index import Index, open_index
+from resurvey.search.recipe import Builder
+from resurvey.types import Document, Query
+from resurvey.workspace import Artefacts
 
-WORDS = (
-    "valve pump rotor seal bearing flange gasket torque pressure leak vibration noise thermal crack "
-    "corrosion coating weld alloy steel copper sensor relay breaker fuse voltage current ground cable "
-    "motor drive belt chain gear shaft coupling filter oil coolant tank pipe hose clamp bolt nut washer "
-    "inspect replace tighten drain refill calibrate test measure record report restart stop start the a of in"
-).split()
+WORDS = [
+    "valve",
+    "pump",
+    "rotor",
+    "seal",
+    "bearing",
+    "flange",
+    "gasket",
+    "torque",
+    "pressure",
+    "leak",
+    "vibration",
+    "noise",
+    "thermal",
+    "crack",
+    "corrosion",
+    "coating",
+    "weld",
+    "alloy",
+    "steel",
+    "copper",
+    "sensor",
+    "relay",
+    "breaker",
+    "fuse",
+    "voltage",
+    "current",
+    "ground",
+    "cable",
+    "motor",
+    "drive",
+    "belt",
+    "chain",
+    "gear",
+    "shaft",
+    "coupling",
+    "filter",
+    "oil",
+    "coolant",
+    "tank",
+    "pipe",
+    "hose",
+    "clamp",
+    "bolt",
+    "nut",
+    "washer",
+    "inspect",
+    "replace",
+    "tighten",
+    "drain",
+    "refill",
+    "calibrate",
+    "test",
+    "measure",
+    "record",
+    "report",
+    "restart",
+    "stop",
+    "start",
+    "the",
+    "a",
+    "of",
+    "in",
+]
 
 
 def make_model(
