@@ -1,24 +1,25 @@
 """A session: one opened workspace with what its stages share, each built when first asked for.
 
-Loading the encoder takes seconds; a command that needs none of it pays nothing. Knows where things
-are kept, nothing about the order of the stages.
+Loading the encoder takes seconds; a command that needs none of it pays nothing. Like the loop, it imports
+what it needs when it needs it. Knows where things are kept, nothing about the order of the stages.
 """
 
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
-from resurvey.data import collection as collections
-from resurvey.data.collection import Collection
-from resurvey.data.standin import StandIns, stand_ins
 from resurvey.errors import Problem, ResurveyError
-from resurvey.protocols import Encoder
-from resurvey.search.encode import load, source_digest
-from resurvey.search.index import Index, open_index
-from resurvey.search.recipe import Builder
-from resurvey.treat.trial import Trial, judged_trial, standin_trial
 from resurvey.types import Progress, silent
 from resurvey.workspace import Workspace
+
+if TYPE_CHECKING:
+    from resurvey.data.collection import Collection
+    from resurvey.data.standin import StandIns
+    from resurvey.protocols import Encoder
+    from resurvey.search.index import Index
+    from resurvey.search.recipe import Builder
+    from resurvey.treat.trial import Trial
 
 LEAST_JUDGED = 10
 """Fewer judged queries than this decide nothing; stand-ins serve instead."""
@@ -35,11 +36,15 @@ class Session:
     @functools.cached_property
     def collection(self) -> Collection:
         """What was brought."""
-        return collections.load(self.workspace.data)
+        from resurvey.data import collection
+
+        return collection.load(self.workspace.data)
 
     @functools.cached_property
     def encoder(self) -> Encoder:
         """The encoder the settings name."""
+        from resurvey.search.encode import load
+
         self.progress("loading the encoder", 0, 1)
         return load(self.settings.text("model"))
 
@@ -50,6 +55,8 @@ class Session:
         Raises:
             ResurveyError: when documents would be split and the settings forbid it.
         """
+        from resurvey.search.index import open_index
+
         index = open_index(self.workspace.index, self.collection.documents, self.encoder, self.settings)
         long = index.cut.long_documents
         if long and self.settings.text("rechunk") == "never":
@@ -64,6 +71,8 @@ class Session:
     @functools.cached_property
     def builder(self) -> Builder:
         """Builds retrievers of recipes over the index."""
+        from resurvey.search.recipe import Builder
+
         return Builder(self.index, self.workspace.artefacts)
 
     @functools.cached_property
@@ -78,6 +87,8 @@ class Session:
         Raises:
             ResurveyError: when the corpus is too small to make any.
         """
+        from resurvey.data.standin import stand_ins
+
         made = stand_ins(
             self.collection.documents, self.settings.integer("standin_queries"), self.settings.integer("seed")
         )
@@ -91,6 +102,10 @@ class Session:
     @functools.cached_property
     def trial(self) -> Trial:
         """The queries on which treatments are tried: judged ones, or stand-ins."""
+        from resurvey.search.index import open_index
+        from resurvey.search.recipe import Builder
+        from resurvey.treat.trial import judged_trial, standin_trial
+
         if self.standin:
             made = self.stand_ins
             folder = self.workspace.index / "standin"
@@ -107,4 +122,6 @@ class Session:
 
 def base_key(workspace: Workspace) -> str:
     """Key of everything that rests on the data and the encoder alone."""
+    from resurvey.search.encode import source_digest
+
     return workspace.key(workspace.data_key(), source_digest(workspace.settings.text("model")))

@@ -6,6 +6,8 @@ This module knows nothing about what the settings are used for.
 from __future__ import annotations
 
 import difflib
+import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ class Setting:
     sentence: str
     choices: tuple[str, ...] = ()
     least: float | None = None
+    below: float | None = None
 
 
 TABLE: tuple[Setting, ...] = (
@@ -40,7 +43,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("language", "english", "Language of the stemmer that the lexical index uses (a Snowball name)."),
     Setting("depth", 100, "Documents that each branch of a search contributes.", least=10),
     Setting("measure", "nDCG@10", "The measure by which treatments are kept (any name ir-measures knows)."),
-    Setting("confidence", 0.95, "Confidence of every interval.", least=0.5),
+    Setting("confidence", 0.95, "Confidence of every interval.", least=0.5, below=1),
     Setting("folds", 5, "Cross-validation folds for whatever is fitted.", least=2),
     Setting(
         "train_queries",
@@ -54,7 +57,7 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "gate_slice_points", 1.0, "Points of the measure that any slice may lose before promotion is refused.", least=0
     ),
-    Setting("gate_slice_queries", 50, "Queries a slice needs before it can refuse a promotion.", least=5),
+    Setting("gate_slice_queries", 100, "Queries a slice needs before it can refuse a promotion.", least=5),
     Setting("seed", 13, "Seed of everything drawn at random.", least=0),
 )
 
@@ -87,15 +90,24 @@ def defaults() -> dict[str, str | int | float]:
 
 
 def _problem(row: Setting, value: object) -> str | None:
-    number = isinstance(row.default, int | float)
-    if number != (isinstance(value, int | float) and not isinstance(value, bool)):
-        return f"is {value!r}, must be a {'number' if number else 'text'}"
+    if isinstance(row.default, str):
+        return _text_problem(row, value)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return f"is {value!r}, must be a number"
     if isinstance(row.default, int) and not isinstance(value, int):
         return f"is {value!r}, must be a whole number"
+    if row.least is not None and value < row.least:
+        return f"is {value!r}, must be at least {row.least:g}"
+    if row.below is not None and value >= row.below:
+        return f"is {value!r}, must be below {row.below:g}"
+    return None
+
+
+def _text_problem(row: Setting, value: object) -> str | None:
+    if not isinstance(value, str):
+        return f"is {value!r}, must be a text"
     if row.choices and value not in row.choices:
         return f"is {value!r}, must be one of {', '.join(row.choices)}"
-    if row.least is not None and isinstance(value, int | float) and value < row.least:
-        return f"is {value!r}, must be at least {row.least:g}"
     return None
 
 
@@ -108,7 +120,7 @@ def load(path: Path) -> Settings:
     values = defaults()
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ResurveyError([Problem(str(path), f"is not TOML: {error}")], f"mend {path}") from error
     rows = {row.name: row for row in TABLE}
     problems = []
@@ -131,9 +143,8 @@ def render(changed: Mapping[str, str | int | float]) -> str:
     lines = ["# Settings of this workspace. Remove the # of a line to change it.", ""]
     for row in TABLE:
         value = changed.get(row.name, row.default)
-        shown = f'"{value}"' if isinstance(value, str) else f"{value}"
-        if row.name in changed and isinstance(value, str):
-            shown = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        # TOML escapes as JSON does, but for the one control character that JSON lets stand.
+        shown = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
         mark = "" if row.name in changed else "# "
         choices = f" One of: {', '.join(row.choices)}." if row.choices else ""
         lines += [f"# {row.sentence}{choices}", f"{mark}{row.name} = {shown}", ""]

@@ -94,12 +94,18 @@ def read_json(path: Path) -> Json:
     """The JSON object at `path`.
 
     Raises:
-        ResurveyError: when the file is not JSON.
+        ResurveyError: when the file is missing or holds no JSON object.
     """
+    again = f"remove {path} and run again"
     try:
-        return cast(Json, json.loads(path.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ResurveyError([Problem(str(path), f"is damaged: {error}")], f"remove {path} and run again") from error
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ResurveyError([Problem(str(path), "is missing")], "the command that writes it, again") from error
+    except ValueError as error:
+        raise ResurveyError([Problem(str(path), f"is damaged: {error}")], again) from error
+    if not isinstance(value, dict):
+        raise ResurveyError([Problem(str(path), "is damaged: it holds no JSON object")], again)
+    return cast(Json, value)
 
 
 class Artefacts:
@@ -227,8 +233,12 @@ class Workspace:
     def record(self, what: str, **facts: Any) -> None:
         """Append one dated line to the lineage: what was read or decided, and with which numbers."""
         line = json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "what": what, **facts})
-        with self.lineage.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        with self.lineage.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # a killed writer's half line must not take this one with it
+                    file.write(b"\n")
+            file.write(line.encode("utf-8") + b"\n")
             file.flush()
             os.fsync(file.fileno())
 

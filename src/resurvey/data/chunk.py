@@ -11,6 +11,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from resurvey.protocols import Tokenizer
 from resurvey.types import Document, Passage
@@ -59,7 +60,9 @@ def cut(documents: Sequence[Document], tokenizer: Tokenizer, most: int = 0) -> C
 
 
 def _short_title(title: str, spans: Sequence[tuple[int, int]], most: int) -> str:
-    return title if len(spans) <= most else title[: spans[most - 1][1]]
+    if len(spans) <= most:
+        return title
+    return title[: spans[most - 1][1]] if most else ""
 
 
 def _windows(text: str, spans: Sequence[tuple[int, int]], room: int) -> list[tuple[int, int]]:
@@ -73,10 +76,16 @@ def _windows(text: str, spans: Sequence[tuple[int, int]], room: int) -> list[tup
     while first < len(spans):
         last = min(first + room, len(spans))
         if last < len(spans):
-            last = _sentence_end(spans, ends, breaks, first, last) or last
+            last = _sentence_end(spans, ends, breaks, first, last) or _between_characters(spans, first, last)
         windows.append((spans[first][0], spans[last - 1][1]))
         first = last
     return windows
+
+
+def _between_characters(spans: Sequence[tuple[int, int]], first: int, last: int) -> int:
+    """`last`, or the nearest place where no character would be cut: byte-level tokens may share one."""
+    places = chain(range(last, first, -1), range(last + 1, len(spans)))
+    return next((place for place in places if spans[place][0] >= spans[place - 1][1]), len(spans))
 
 
 def _sentence_end(

@@ -58,7 +58,13 @@ def collect(brought: Brought, seed: int, split_by: str = "") -> Collection:
     queries = {query.id: query for query in brought.queries}
     counts = ", ".join(f"{len(part)} {name}" for name, part in qrels.items())
     statement = f"Split as you brought it: {counts}." if qrels else "No judgments were brought."
-    if set(qrels) & {NO_SPLIT} or set(qrels) == {"train"}:
+    divide = set(qrels) in ({NO_SPLIT}, {"train"})
+    if split_by and not divide:
+        raise ResurveyError(
+            [Problem("--split-by", "there is nothing to divide: a division was brought, or no judgments at all")],
+            "leave --split-by out, or bring judgments in one file",
+        )
+    if divide:
         by = documents_by(brought.documents, split_by) if split_by else None
         if split_by and not by:
             raise ResurveyError(

@@ -53,15 +53,16 @@ def read_lines(path: Path, problems: Problems) -> Iterator[Line]:
         return
     data = data.removeprefix(codecs.BOM_UTF8)
     for number, raw in enumerate(data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"), start=1):
-        if not raw.strip():
-            continue
         if b"\0" in raw:
             problems.add(path, number, "holds a NUL byte")
             continue
         try:
-            yield number, raw.decode("utf-8")
+            line = raw.decode("utf-8")
         except UnicodeDecodeError as error:
             problems.add(path, number, f"is not UTF-8: byte 0x{raw[error.start]:02x} at column {error.start + 1}")
+            continue
+        if line.strip():
+            yield number, line
 
 
 def read_objects(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -69,14 +70,19 @@ def read_objects(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str
     for number, line in read_lines(path, problems):
         try:
             value = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            detail = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-            problems.add(path, number, f"is not JSON: {detail}")
+        except (ValueError, RecursionError) as error:
+            problems.add(path, number, f"is not JSON: {_why(error)}")
             continue
         if not isinstance(value, dict):
             problems.add(path, number, f"must be a JSON object, is {shown(value)}")
             continue
         yield number, value
+
+
+def _why(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    return "nested too deeply" if isinstance(error, RecursionError) else "holds a number of too many digits"
 
 
 def read_columns(path: Path, problems: Problems, separator: str | None) -> Iterator[tuple[int, list[str]]]:

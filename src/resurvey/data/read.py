@@ -21,6 +21,7 @@ SPLITS = ("train", "dev", "test")
 GRADES = range(5)
 NO_SPLIT = ""
 ID_KEYS = ("_id", "id")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 TEXT_KEYS = ("text", "contents", "body")
 JUDGMENT_KEYS = {
     "query": ("query-id", "query_id", "qid", "query"),
@@ -99,10 +100,9 @@ def _identifier(value: Mapping[str, Any], path: Path, line: int, problems: Probl
             if isinstance(found, bool) or not isinstance(found, str | int) or not str(found).strip():
                 problems.add(path, line, f"`{key}` is {shown(found)}, must be a text or a whole number")
                 return None
-            if re.search(r"\s", str(found)):
-                problems.add(
-                    path, line, f"`{key}` is {shown(found)}, must not hold white space (TREC files could not name it)"
-                )
+            if re.search(r"[\s\0\ud800-\udfff]", str(found)):
+                what = "white space, NUL or half of a surrogate pair (TREC files could not name it)"
+                problems.add(path, line, f"`{key}` is {shown(found)}, must not hold {what}")
                 return None
             return str(found)
     problems.add(path, line, f"has no id (`_id` or `id`); its fields are {shown(sorted(value))}")
@@ -117,9 +117,7 @@ def _text(value: Mapping[str, Any], keys: Iterable[str], path: Path, line: int, 
         if not isinstance(found, str):
             problems.add(path, line, f"`{key}` is {shown(found)}, must be a text")
             return ""
-        try:
-            found.encode("utf-8")
-        except UnicodeEncodeError:
+        if SURROGATE.search(found):
             problems.add(path, line, f"`{key}` holds half of a surrogate pair, which is no character")
             return ""
         return found.replace("\0", " ")
@@ -133,11 +131,15 @@ def _metadata(value: Mapping[str, Any], path: Path, line: int, problems: Problem
         problems.add(path, line, f"`metadata` is {shown(given)}, must be an object")
         given = {}
     fields = {**{k: v for k, v in value.items() if k not in used}, **given}
-    return {
+    flat = {
         k: v
         for k, v in fields.items()
         if isinstance(v, str | int | float | bool) and not (isinstance(v, float) and not math.isfinite(v))
     }
+    for name, found in flat.items():
+        if SURROGATE.search(f"{name}{found}"):
+            problems.add(path, line, f"field {shown(name)} holds half of a surrogate pair, which is no character")
+    return flat
 
 
 def read_documents(path: Path, problems: Problems) -> dict[str, Document]:
@@ -190,7 +192,7 @@ def _judgment_rows(path: Path, problems: Problems) -> Iterable[tuple[int, str, s
         return
     separator = "\t" if path.suffix == ".tsv" else None
     for line, cells_ in read_columns(path, problems, separator):
-        if line == 1 and cells_[0].lower() in JUDGMENT_KEYS["query"]:
+        if line == 1 and cells_[0].lower() in JUDGMENT_KEYS["query"] and _grade(cells_[-1]) is None:
             continue
         if len(cells_) == 3:
             yield line, cells_[0], cells_[1], cells_[2]

@@ -97,8 +97,13 @@ def split(qrels: Qrels, queries: Mapping[str, Query], seed: int, by: Mapping[str
     tested = min(EVALUATION_QUERIES, len(judged) // 2)
     developed = min(EVALUATION_QUERIES, (len(judged) - tested) // 3) if len(judged) >= ENOUGH_FOR_DEV else 0
     owner = dict(zip(judged, clusters([queries[q] for q in judged]).tolist(), strict=True))
-    ranks = _order_by_value(judged, qrels, by) if by else _order_by_chance(judged, qrels, seed, tested)
-    sides = _fill(judged, owner, ranks, {"test": tested, "dev": developed})
+    whole = False
+    if by:
+        ranks, whole = _order_by_value(judged, qrels, by)
+        owner = {query: int(ranks[query]) for query in judged} if whole else owner
+    else:
+        ranks = _order_by_chance(judged, qrels, seed, tested)
+    sides = _fill(judged, owner, ranks, {"test": tested, "dev": developed}, overflow=whole)
     divided = {name: {q: qrels[q] for q in judged if sides[q] == name} for name in ("train", "dev", "test")}
     return Split({name: part for name, part in divided.items() if part}, _statement(divided, bool(by)))
 
@@ -126,21 +131,31 @@ def _order_by_chance(judged: Sequence[str], qrels: Qrels, seed: int, tested: int
     return {query: 0.0 if query in taken else order[query] for query in judged}
 
 
-def _order_by_value(judged: Sequence[str], qrels: Qrels, by: Mapping[str, Scalar]) -> dict[str, float]:
-    """Test first: latest values, or whole groups from the smallest up."""
+def _order_by_value(judged: Sequence[str], qrels: Qrels, by: Mapping[str, Scalar]) -> tuple[dict[str, float], bool]:
+    """Test first: latest values, or groups from the smallest up; and whether groups must stay whole."""
     value = {q: next((by[d] for d in sorted(positives(qrels)[q]) if d in by), None) for q in judged}
     present = [v for v in value.values() if v is not None]
-    ordered = all(isinstance(v, int | float) or re.match(r"\d{4}-\d\d", str(v)) for v in present)
+    numbers = all(isinstance(v, int | float) for v in present)
+    ordered = numbers or all(isinstance(v, str) and re.match(r"\d{4}-\d\d", v) for v in present)
     sizes = {v: present.count(v) for v in set(present)}
     values = sorted(sizes, reverse=True) if ordered else sorted(sizes, key=lambda v: (sizes[v], str(v)))
     place = {v: float(i) for i, v in enumerate(values)}
-    return {q: float(len(place)) if v is None else place[v] for q, v in value.items()}
+    return {q: float(len(place)) if v is None else place[v] for q, v in value.items()}, not ordered
 
 
 def _fill(
-    judged: Sequence[str], owner: Mapping[str, int], ranks: Mapping[str, float], wanted: Mapping[str, int]
+    judged: Sequence[str],
+    owner: Mapping[str, int],
+    ranks: Mapping[str, float],
+    wanted: Mapping[str, int],
+    *,
+    overflow: bool,
 ) -> dict[str, str]:
-    """Hand out whole clusters in the order of `ranks`: to test until full, to dev, the rest to train."""
+    """Hand out whole clusters in the order of `ranks`: to test until full, to dev, the rest to train.
+
+    With `overflow` the first one tests whatever its size, unless it is the only one: a group that is
+    larger than the test side should be is still better held out than torn.
+    """
     members: dict[int, list[str]] = {}
     for query in sorted(judged, key=lambda q: (ranks[q], q)):
         members.setdefault(owner[query], []).append(query)
@@ -148,6 +163,8 @@ def _fill(
     sides: dict[str, str] = {}
     for group in members.values():
         side = next((name for name, left in room.items() if left >= len(group)), "train")
+        if overflow and not sides and len(members) > 1:
+            side = "test"
         if side != "train":
             room[side] -= len(group)
         sides.update(dict.fromkeys(group, side))

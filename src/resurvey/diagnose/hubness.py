@@ -17,6 +17,7 @@ from resurvey.types import Document, Finding, Run
 TOP = 10
 SHARE = 0.2
 LEAST_QUERIES = 100
+SHOWN = 20
 
 
 def hub_finding(run: Run, documents: Sequence[Document]) -> Finding:
@@ -24,7 +25,7 @@ def hub_finding(run: Run, documents: Sequence[Document]) -> Finding:
     counts = Counter(document for ranking in run.rankings.values() for document in ranking.documents[:TOP])
     occurrences = np.array([counts.get(document.id, 0) for document in documents], dtype=np.float64)
     lists = max(1, len(run))
-    hubs = [(id, n) for id, n in counts.most_common(20) if n > SHARE * lists]
+    hubs = [(id, n) for id, n in counts.most_common() if n > SHARE * lists]
     titles = {document.id: document.title or document.text[:60] for document in documents}
     orphans = float((occurrences == 0).mean())
     skewness = float(skew(occurrences)) if np.ptp(occurrences) > 0 else 0.0
@@ -34,5 +35,5 @@ def hub_finding(run: Run, documents: Sequence[Document]) -> Finding:
         reading += f" {lists} queries are fewer than the {LEAST_QUERIES} this needs."
     return finding(
         "R12-hubs", float(len(hubs)), None, reading, known=lists >= LEAST_QUERIES, queries=lists,
-        hubs=[{"document": id, "title": titles[id], "lists": n} for id, n in hubs], skewness=skewness, orphans=orphans,
+        hubs=[{"document": id, "title": titles[id], "lists": n} for id, n in hubs[:SHOWN]], skewness=skewness, orphans=orphans,
     )  # fmt: skip

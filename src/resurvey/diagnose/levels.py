@@ -32,8 +32,8 @@ class Band:
         return "confirmed" if sign * value > sign * self.confirmed else "suspect"
 
 
-ARTICLE_A = "seed article A (INTERNALS #3), its threshold"
-ARTICLE_D = "seed article D (embedding plateau), its threshold"
+ARTICLE_A = "article A, its threshold"
+ARTICLE_D = "article D, its threshold"
 OURS = "ours, provisional"
 
 BANDS: tuple[Band, ...] = (

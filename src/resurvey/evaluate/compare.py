@@ -34,7 +34,7 @@ def interval(values: Doubles, confidence: float = 0.95, seed: int = 13) -> Inter
 
 def randomisation_p(differences: Doubles, seed: int = 13) -> float:
     """Two-sided p of the mean difference when every query's sign may flip."""
-    if len(differences) == 0 or not differences.any():
+    if len(differences) < 2 or not differences.any():
         return 1.0
     found = stats.permutation_test(
         (differences,), np.mean, permutation_type="samples", n_resamples=RESAMPLES, batch=BLOCK,

@@ -5,11 +5,10 @@ Knows judgments and runs; knows nothing about how a run came to be.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import ir_measures
 import numpy as np
 
 from resurvey.errors import Problem, ResurveyError
@@ -40,19 +39,27 @@ class Scores:
         return self.values[[places[query] for query in queries]]
 
 
-def parse(measure: str) -> ir_measures.measures.Measure:
+def parse(measure: str) -> Any:
     """The measure of a name such as `nDCG@10`.
 
     Raises:
-        ResurveyError: when ir-measures does not know the name.
+        ResurveyError: when ir-measures does not know the name, cannot compute it here, or it cuts below 1.
     """
+    import ir_measures  # half a second that a command reading finished scores need not pay
+
+    names = "use a name such as nDCG@10, R@100, RR, AP, P@10"
     try:
-        return ir_measures.parse_measure(measure)
-    except (NameError, ValueError, KeyError, SyntaxError) as error:
+        found = ir_measures.parse_measure(measure)
+        computable = ir_measures.DefaultPipeline.supports(found)
+    except (NameError, ValueError, KeyError, SyntaxError, AssertionError) as error:
+        raise ResurveyError([Problem("measure", f"{measure!r} is not one that ir-measures knows")], names) from error
+    if not computable:
+        raise ResurveyError([Problem("measure", f"{measure!r} cannot be computed with what is installed")], names)
+    if found.params.get("cutoff", 1) < 1:
         raise ResurveyError(
-            [Problem("measure", f"{measure!r} is not one that ir-measures knows")],
-            "use a name such as nDCG@10, R@100, RR, AP, P@10",
-        ) from error
+            [Problem("measure", f"{measure!r} cuts at {found.params['cutoff']}, must be 1 or more")], names
+        )
+    return found
 
 
 def score(run: Run, qrels: Qrels, measures: Sequence[str] = (NDCG,)) -> dict[str, Scores]:
@@ -72,17 +79,20 @@ def score_mapping(
 ) -> dict[str, Scores]:
     """`score` for a run given as {query: {document: score}}, as TREC files are read."""
     places = {query: place for place, query in enumerate(qrels)}
-    wanted = {str(parse(measure)): measure for measure in measures}
-    values = {measure: np.zeros(len(places)) for measure in measures}
+    meant = {measure: parse(measure) for measure in measures}
+    wanted = {str(found): found for found in meant.values()}  # `MAP` and `AP` are one measure
+    values = {known: np.zeros(len(places)) for known in wanted}
     asked = {query: dict(documents) for query, documents in run.items() if query in places and documents}
     if asked:
+        import ir_measures
+
         grades = {query: dict(found) for query, found in qrels.items()}
-        for metric in ir_measures.iter_calc([parse(m) for m in measures], grades, asked):
-            values[wanted[str(metric.measure)]][places[metric.query_id]] = metric.value
-    return {measure: Scores(name, measure, tuple(qrels), found) for measure, found in values.items()}
+        for metric in ir_measures.iter_calc(list(wanted.values()), grades, asked):
+            values[str(metric.measure)][places[metric.query_id]] = metric.value
+    return {measure: Scores(name, measure, tuple(qrels), values[str(found)]) for measure, found in meant.items()}
 
 
 def _deepest(measures: Sequence[str]) -> int | None:
     """The largest cut-off of the measures; None when one looks at the whole ranking."""
-    cuts = [re.search(r"@(\d+)", measure) for measure in measures]
-    return None if any(cut is None for cut in cuts) else max(int(cut.group(1)) for cut in cuts if cut)
+    cuts = [parse(measure).params.get("cutoff") for measure in measures]
+    return None if None in cuts else max(cuts, default=None)

@@ -41,14 +41,22 @@ def switch(workspace: Workspace, new: Live, why: str) -> None:
 
 
 def history(workspace: Workspace) -> list[Live]:
-    """What has been live, oldest first; a rollback takes its last entry off."""
+    """What has been live, oldest first; a rollback takes its last entry off.
+
+    The last one is what `live.json` says: a switch that was recorded and killed did not happen.
+    """
     stack: list[Live] = []
     for entry in workspace.recorded("promoted"):
         if entry["why"] == "rollback" and stack:
             stack.pop()
         if not stack or stack[-1] != Live(entry["candidate"], entry["snapshot"]):
             stack.append(Live(entry["candidate"], entry["snapshot"]))
-    return stack
+    now = live(workspace)
+    if now is None or (stack and stack[-1] == now):
+        return stack if now else []
+    if now in stack:
+        return stack[: len(stack) - stack[::-1].index(now)]
+    return [*stack, now]
 
 
 def rollback(workspace: Workspace) -> tuple[Live, Live]:

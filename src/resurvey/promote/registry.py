@@ -30,12 +30,17 @@ class Registry:
 
     def __init__(self, workspace: Workspace) -> None:
         self.folder = workspace.candidates
+        self._workspace = workspace
 
     def clear_unfinished(self, key: str) -> None:
-        """Remove what a killed treat stage of this key left, whole or half, so that it starts anew."""
+        """Remove what a killed treat stage of this key left, whole or half, so that it starts anew.
+
+        What has ever been live stays: a rollback may want it.
+        """
+        promoted = {entry["candidate"] for entry in self._workspace.recorded("promoted")}
         for path in self._folders():
             manifest = path / "manifest.json"
-            if not manifest.exists() or read_json(manifest).get("key") == key:
+            if not manifest.exists() or (read_json(manifest).get("key") == key and path.name not in promoted):
                 shutil.rmtree(path)
 
     def next_number(self) -> int:
@@ -58,12 +63,14 @@ class Registry:
         return [self._read(path) for path in self._folders() if (path / "manifest.json").exists()]
 
     def of(self, key: str) -> list[Candidate]:
-        """The candidates that one run of the treat stage made."""
-        return [
-            self._read(path)
-            for path in self._folders()
-            if (path / "manifest.json").exists() and read_json(path / "manifest.json")["key"] == key
-        ]
+        """The candidates that the last run of the treat stage with this key made."""
+        made: dict[str, Candidate] = {}
+        for path in self._folders():
+            if (path / "manifest.json").exists() and read_json(path / "manifest.json")["key"] == key:
+                found = self._read(path)
+                made.pop(found.treatment, None)  # an older run's, kept because it was live
+                made[found.treatment] = found
+        return list(made.values())
 
     def get(self, name: str) -> Candidate:
         """The candidate of a number (`3`, `0003`) or id (`0003-ranker`).

@@ -43,8 +43,9 @@ def best(scores: Floats, k: int) -> tuple[Ints, Floats]:
     k = min(k, len(scores))
     if k == 0:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
-    rows = np.argpartition(-scores, k - 1)[:k] if k < len(scores) else np.arange(len(scores))
-    rows = rows[np.lexsort((rows, -scores[rows]))]
+    last = np.partition(scores, len(scores) - k)[len(scores) - k]
+    above, level = np.flatnonzero(scores > last), np.flatnonzero(scores == last)
+    rows = np.concatenate([above[np.argsort(-scores[above], kind="stable")], level[: k - len(above)]])
     return rows.astype(np.int64), scores[rows].astype(np.float32)
 
 

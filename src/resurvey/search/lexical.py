@@ -9,7 +9,7 @@ import numpy as np
 from resurvey.search.analyse import words
 from resurvey.search.compose import Composable, best, first_stage
 from resurvey.search.index import Index
-from resurvey.types import Query, Run
+from resurvey.types import Floats, Ints, Query, Run
 
 NAME = "lexical"
 SPARE = 1.5
@@ -32,10 +32,19 @@ class Lexical(Composable):
         for done, query in enumerate(queries):
             if done % 200 == 0:
                 self.index.progress("matching words", done, len(queries))
-            rows, scores = self.index.store.match(" ".join(words(query.text, self.index.language)), self._most)
-            owners, inverse = np.unique(self.index.owners[rows], return_inverse=True)
-            top = np.zeros(len(owners), dtype=np.float32)
-            np.maximum.at(top, inverse, scores.astype(np.float32))
+            owners, top = self._matches(" ".join(words(query.text, self.index.language)))
             places, kept = best(top, self.depth)
             rankings[query.id] = first_stage(NAME, self.index.ids[owners[places]].tolist(), kept)
         return Run(NAME, rankings)
+
+    def _matches(self, terms: str) -> tuple[Ints, Floats]:
+        """Documents and their best passages' scores; asks for more where a few documents crowd out the rest."""
+        most = self._most
+        while True:
+            rows, scores = self.index.store.match(terms, most)
+            owners, inverse = np.unique(self.index.owners[rows], return_inverse=True)
+            if len(owners) >= self.depth or len(rows) < most:
+                top = np.zeros(len(owners), dtype=np.float32)
+                np.maximum.at(top, inverse, scores.astype(np.float32))
+                return owners, top
+            most *= 4

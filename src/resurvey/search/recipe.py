@@ -61,6 +61,12 @@ def recipe(root: Json, encoder: Encoder) -> Json:
     return {"format": FORMAT, "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint}, "root": root}
 
 
+def rule_of(node: Json) -> Rule:
+    """The fusion rule of a `fused` node."""
+    rule = node["rule"]
+    return Convex(rule["weights"]) if rule["kind"] == "convex" else ReciprocalRank(rule["k"])
+
+
 def node_key(node: Json) -> str:
     """Hash of a node and all below it: equal keys, equal results on one index."""
     return digest(canonical(node))
@@ -110,8 +116,11 @@ class Builder:
         """The retriever of a whole recipe.
 
         Raises:
-            ResurveyError: when the recipe was made with another encoder than the index has.
+            ResurveyError: when the recipe was made with another encoder than the index has, or in another format.
         """
+        if recipe.get("format") != FORMAT:
+            found = f"has format {recipe.get('format')}, this resurvey reads format {FORMAT}"
+            raise ResurveyError([Problem("recipe", found)], "resurvey run DIR")
         wanted, there = recipe["encoder"]["fingerprint"], self.index.encoder.fingerprint
         if wanted != there:
             raise ResurveyError(
@@ -140,10 +149,7 @@ class Builder:
         return self._evidence[judged]
 
     def _fused(self, node: Json) -> Retriever:
-        rule: Rule = (
-            Convex(node["rule"]["weights"]) if node["rule"]["kind"] == "convex" else ReciprocalRank(node["rule"]["k"])
-        )
-        return Fuse([self.node(child) for child in node["inputs"]], rule, node["depth"])
+        return Fuse([self.node(child) for child in node["inputs"]], rule_of(node), node["depth"])
 
     def _ranked(self, node: Json) -> Retriever:
         trees = load_trees(self.artefacts.get(node["trees"]))

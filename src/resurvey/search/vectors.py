@@ -73,10 +73,13 @@ class VectorStore:
         self._segments.append(vectors)
 
     def _publish(self, keys: Sequence[bytes], vectors: Floats) -> None:
-        """Vectors first, keys last: a segment without keys was never there."""
+        """Vectors first, keys last: a segment without keys was never there.
+
+        Named by its keys, so that two stores open on one folder never write over each other's segments.
+        """
         buffer = io.BytesIO()
         np.save(buffer, vectors)
-        path = self.folder / f"{len(self._segments):06d}.npy"
+        path = self.folder / f"{digest(*keys)[:16]}.npy"
         write_bytes(path, buffer.getvalue())
         write_bytes(path.with_suffix(".keys"), b"".join(keys))
         self._add(b"".join(keys), vectors)

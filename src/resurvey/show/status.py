@@ -19,6 +19,9 @@ def status(workspace: Workspace) -> Json:
     judged = (
         ", ".join(f"{count} {split}" for split, count in manifest["judged"].items()) or "none; stand-in queries serve"
     )
+    if manifest["judged"] and workspace.diagnosis.exists():
+        by = read_json(workspace.diagnosis)["judged_by"]
+        judged += "" if by == "judgments" else f"; too few to judge by, {by} serve"
     done = {stage: workspace.manifest(stage) for stage in STAGES}
     ran = [f"{stage} ({found['seconds']:.0f} s)" for stage, found in done.items() if found]
     candidates = Registry(workspace).all()

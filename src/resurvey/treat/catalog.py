@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,15 +26,33 @@ class Row:
     attempt: Treatment
     effort: Effort
     changes: Literal["candidates", "order"]
+    blind: float
+    """Standard errors of gain that stand-in queries must show; they flatter whatever matches words."""
     sentence: str
 
 
 CATALOG: tuple[Row, ...] = (
-    Row("passages", passages, "small", "candidates", "Search long documents in passages that the encoder reads whole."),
-    Row("center", center, "small", "candidates", "Subtract the mean of all embeddings, or standardise them."),
-    Row("hybrid", hybrid, "small", "candidates", "Search words beside vectors with a learned weight, or not at all."),
-    Row("ranker", ranker, "small", "order", "Order all branches' candidates by trees over cached evidence."),
-    Row("memory", memory, "small", "candidates", "Tell the ranker what the judged queries most like a new one found."),
+    Row(
+        "passages",
+        passages,
+        "small",
+        "candidates",
+        -2,
+        "Search long documents in passages that the encoder reads whole.",
+    ),
+    Row("center", center, "small", "candidates", 3, "Subtract the mean of all embeddings, or standardise them."),
+    Row(
+        "hybrid",
+        hybrid,
+        "small",
+        "candidates",
+        -math.inf,
+        "Search words beside vectors with a learned weight, or not at all.",
+    ),
+    Row("ranker", ranker, "small", "order", 3, "Order all branches' candidates by trees over cached evidence."),
+    Row(
+        "memory", memory, "small", "candidates", 3, "Tell the ranker what the judged queries most like a new one found."
+    ),
 )
 
 

@@ -7,6 +7,7 @@ Knows nothing about files.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,14 +81,15 @@ def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
             trial.part(before, places), trial.part(scores, places),
             confidence=trial.settings.number("confidence"), seed=trial.settings.integer("seed"),
         )  # fmt: skip
-        kept = comparison.difference > comparison.standard_error
+        asked = row.blind if trial.standin else 1.0
+        kept = comparison.difference > asked * comparison.standard_error if math.isfinite(asked) else True
         recall = trial.scores(attempt.state.run, row.name, RECALL).mean - trial.scores(state.run, accepted, RECALL).mean
         detail = {
             **attempt.detail,
             "recall@100 difference": round(recall, 4),
             "pipeline": recipe.describe(attempt.state.root),
         }
-        yield Rung(row, attempt.state.root, scores, comparison, kept, _reason(comparison, kept), detail)
+        yield Rung(row, attempt.state.root, scores, comparison, kept, _reason(comparison, asked), detail)
         if kept:
             state, accepted = attempt.state, row.name
 
@@ -100,8 +102,9 @@ def corrected(rungs: Sequence[Rung]) -> list[Rung]:
     ]
 
 
-def _reason(comparison: Comparison, kept: bool) -> str:
+def _reason(comparison: Comparison, asked: float) -> str:
     gain, error = 100 * comparison.difference, 100 * comparison.standard_error
-    if kept:
-        return f"{gain:+.1f} points, more than one standard error ({error:.1f})"
-    return f"{gain:+.1f} points, not more than one standard error ({error:.1f})"
+    found = f"{gain:+.1f} points, standard error {error:.1f}"
+    if not math.isfinite(asked):
+        return f"{found}; kept whatever stand-in queries show, they only choose the weight"
+    return f"{found}; kept above {asked * error:+.1f}"

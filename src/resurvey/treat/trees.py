@@ -12,7 +12,7 @@ from resurvey.search.features import Evidence, Pairs
 from resurvey.search.fuse import ReciprocalRank, fuse
 from resurvey.search.memory import Judged, Memory
 from resurvey.search.ranker import Trees, rescored, train
-from resurvey.treat.attempt import Attempt, State
+from resurvey.treat.attempt import Attempt, Nothing, State
 from resurvey.treat.trial import Trial
 from resurvey.types import Floats, Ints, Json, Run
 
@@ -23,7 +23,7 @@ BLANK = 0.3
 """Share of the training pairs about which the memory is silent, so that documents nobody has asked for yet are still found."""
 
 
-def rank_by_trees(trial: Trial, state: State, *, remember: bool) -> Attempt:
+def rank_by_trees(trial: Trial, state: State, *, remember: bool) -> Attempt | Nothing:
     """Trees over all evidence of this index; `remember` adds the judged queries' evidence."""
     depth = max(10, int(SHARE * trial.depth))
     branches = [recipe.lexical(depth), {**state.dense, "depth": depth}, recipe.characters(depth)]
@@ -34,6 +34,10 @@ def rank_by_trees(trial: Trial, state: State, *, remember: bool) -> Attempt:
     grades = [
         np.array([trial.qrels[q.id].get(d, 0) for d in pool[q.id].documents], dtype=np.int64) for q in trial.queries
     ]
+    if len({int(trial.fold[p]) for p in trial.training if len(set(grades[p].tolist())) > 1}) < 2:
+        return Nothing(
+            "the relevant documents of the judged queries are not among the candidates, so trees have nothing to learn from"
+        )
 
     def fit(places: Ints) -> Trees:
         return train(

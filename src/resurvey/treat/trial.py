@@ -17,9 +17,10 @@ from resurvey.data.split import folds, unseen
 from resurvey.evaluate.measures import Scores, score
 from resurvey.evaluate.slices import facts, slices
 from resurvey.search.analyse import literals
+from resurvey.search.fuse import fuse
 from resurvey.search.index import Index
 from resurvey.search.memory import Judged, judged
-from resurvey.search.recipe import Builder, node_key
+from resurvey.search.recipe import Builder, node_key, rule_of
 from resurvey.settings import Settings
 from resurvey.types import Ints, Json, Progress, Qrels, Query, Ranking, Run, silent
 from resurvey.workspace import Artefacts
@@ -85,11 +86,18 @@ class Trial:
         return int((self.fold < 0).sum()) >= ENOUGH_FOR_GATE
 
     def run(self, node: Json) -> Run:
-        """What a node with nothing fitted in it returns for all queries; searched once."""
+        """What a node with nothing fitted in it returns for all queries; every branch is searched once."""
         key = node_key(node)
         if key not in self._runs:
-            self._runs[key] = self.builder.node(node).search(self.queries)
+            self._runs[key] = self._search(node)
         return self._runs[key]
+
+    def _search(self, node: Json) -> Run:
+        if node["stage"] == "fused":
+            return fuse([self.run(child) for child in node["inputs"]], rule_of(node), node["depth"])
+        if node["depth"] < self.depth:
+            return self.run({**node, "depth": self.depth}).top(node["depth"])
+        return self.builder.node(node).search(self.queries)
 
     def scores(self, run: Run, name: str, measure: str = "") -> Scores:
         """Scores of a run over all of the trial's queries."""

@@ -1,0 +1,425 @@
+"""Every finding on constructed cases where the truth is known; levels only where the interval allows one."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+import wordfreq
+
+from resurvey.diagnose.examine import Patient, examine
+from resurvey.diagnose.geometry import effective_rank, random_pairs, separation_finding, spread_finding
+from resurvey.diagnose.hubness import hub_finding
+from resurvey.diagnose.levels import BANDS, Band, band, finding
+from resurvey.diagnose.retrieval import rare_queries, retrieval_findings
+from resurvey.diagnose.vocabulary import literal_finding, mixed_share, vocabulary_finding
+from resurvey.search.index import Index
+from resurvey.search.recipe import Builder
+from resurvey.treat.ladder import BASE, LEXICAL, RRF, baseline_nodes
+from resurvey.types import (
+    Document,
+    Finding,
+    Floats,
+    Interval,
+    Query,
+    Ranking,
+    Run,
+    diagnosis_from_json,
+    silent,
+    to_json,
+)
+
+SEED = 13
+
+
+def unit(rows: Floats) -> Floats:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+
+
+def run(name: str, orders: Mapping[str, Sequence[str]]) -> Run:
+    return Run(
+        name,
+        {q: Ranking(list(o), np.arange(len(o), 0, -1, dtype=np.float32)) for q, o in orders.items()},
+    )
+
+
+# levels
+
+
+@pytest.mark.parametrize("row", BANDS, ids=lambda row: row.id)
+def test_bands_leave_no_gap_and_worsen_in_one_direction(row: Band) -> None:
+    low, high = sorted((row.healthy, row.confirmed))
+    values = np.linspace(low - 1, high + 1, 4001)
+    levels = [row.level(float(value)) for value in (values if row.rising else values[::-1])]
+    assert set(levels) == {"healthy", "suspect", "confirmed"}
+    changes = [(a, b) for a, b in itertools.pairwise(levels) if a != b]
+    assert changes == [("healthy", "suspect"), ("suspect", "confirmed")]
+
+
+@pytest.mark.parametrize("row", BANDS, ids=lambda row: row.id)
+def test_thresholds_themselves_belong_to_the_milder_band(row: Band) -> None:
+    assert row.level(row.healthy) == "healthy"
+    assert row.level(row.confirmed) == "suspect"
+
+
+def test_every_finding_has_its_own_band_with_a_source() -> None:
+    assert len({row.id for row in BANDS}) == len(BANDS)
+    assert all(row.source and row.unit for row in BANDS)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "level"),
+    [(0.61, 0.7, "healthy"), (0.51, 0.59, "suspect"), (0.3, 0.49, "confirmed"), (0.55, 0.65, "unknown"), (0.4, 0.7, "unknown")],
+)  # fmt: skip
+def test_a_level_is_given_only_where_the_interval_lies_in_one_band(low: float, high: float, level: str) -> None:
+    found = finding("R19-quality", (low + high) / 2, Interval(low, high), "Read.", queries=50)
+    assert found.level == level
+    assert ("The interval spans more than one level" in found.reading) == (level == "unknown")
+    assert found.suggests == ("ranker" if level in ("suspect", "confirmed") else "")
+
+
+def test_an_interval_around_a_whole_band_is_unknown_although_both_ends_are_named() -> None:
+    assert finding("R19-quality", 0.55, Interval(0.45, 0.65), "").level == "unknown"
+
+
+def test_how_many_more_queries_would_tell_follows_the_square_root_law() -> None:
+    found = finding("R19-quality", 0.65, Interval(0.55, 0.75), "Read.", queries=50)
+    assert found.reading == "Read. The interval spans more than one level; about 150 more queries would tell."
+    on_it = finding("R19-quality", 0.6001, Interval(0.5, 0.7), "Read.", queries=50)
+    assert on_it.reading.endswith("; it lies on a threshold.")
+
+
+def test_what_cannot_be_trusted_has_no_level_however_clear_it_looks() -> None:
+    found = finding("R19-quality", 0.1, Interval(0.1, 0.1), "Read.", known=False)
+    assert (found.level, found.suggests, found.reading) == ("unknown", "", "Read.")
+
+
+def test_a_value_without_interval_is_levelled_by_itself() -> None:
+    assert finding("R15-vocabulary", 3.0, None, "").level == "confirmed"
+    assert band("R15-vocabulary").level(3.0) == "confirmed"
+
+
+# vocabulary
+
+
+def test_tokens_that_mix_letters_and_digits_are_counted_exactly() -> None:
+    texts = ["valve P12-300 leaks at F33.1 (see 2024)", "no codes here, none", "np.linalg v2.0.1 ab3"]
+    mixed, sizes = mixed_share(texts)
+    assert mixed.tolist() == [2, 0, 2]
+    assert sizes.tolist() == [7, 4, 3]
+    found = literal_finding("R14-corpus", texts, "corpus")
+    assert found.value == pytest.approx(100 * 4 / 14)
+    assert found.evidence["examples"] == ["p12-300", "f33.1", "v2.0.1", "ab3"]
+    assert found.evidence["families"] == {"ICD": 1, "version": 1, "dotted name": 1, "part number": 1}
+    assert found.reading.startswith("28.57 % of the corpus' tokens mix letters and digits, such as p12-300, f33.1")
+
+
+@pytest.mark.parametrize("token", ["2024", "v", "3.14", "well-known", "§", "10/12"])
+def test_tokens_of_one_kind_do_not_count_as_mixed(token: str) -> None:
+    assert mixed_share([f"{token} word"])[0].tolist() == [0]
+
+
+def test_the_articles_own_figure_stands_beside() -> None:
+    found = literal_finding("R14-corpus", ["ab1 F33.1 word x9 other"], "corpus")
+    assert found.evidence["article_filter"] == 50.0  # its filter does not see f33.1
+
+
+def test_a_corpus_without_codes_is_healthy_and_one_full_of_them_confirmed() -> None:
+    plain = literal_finding("R14-queries", ["how to stop a leak"] * 40, "queries")
+    assert (plain.value, plain.level) == (0.0, "healthy")
+    coded = literal_finding("R14-queries", ["replace P12-300 with F33.1 now"] * 40, "queries")
+    assert (coded.value, coded.level, coded.suggests) == (40.0, "confirmed", "hybrid")
+
+
+def like_the_web(count: int, tokens: int) -> list[str]:
+    """Texts drawn from wordfreq's most frequent words, as often as wordfreq says."""
+    words = [word for word in wordfreq.top_n_list("en", count) if word.isalpha() and len(word) > 1]
+    shares = np.array([wordfreq.word_frequency(word, "en") for word in words])
+    drawn = np.random.default_rng(SEED).choice(words, tokens, p=shares / shares.sum())
+    return [" ".join(part) for part in np.array_split(drawn, tokens // 50)]
+
+
+def test_the_webs_own_words_are_near_the_web() -> None:
+    found = vocabulary_finding(like_the_web(5000, 60_000), "english")
+    assert found.value is not None
+    assert 0 < found.value < 0.35
+    assert found.level == "healthy"
+    assert found.evidence["unknown_words"] == 0
+
+
+def test_jargon_is_far_from_the_web_and_named() -> None:
+    found = vocabulary_finding(["the zqflange blorptation of xyzzite"] * 30, "english")
+    assert found.value is not None
+    assert found.value > 5
+    assert found.level == "confirmed"
+    assert set(list(found.evidence["terms"])[:3]) == {"zqflange", "blorptation", "xyzzite"}
+    assert found.evidence["unknown_words"] == pytest.approx(3 / 5)
+
+
+def test_divergence_is_kullback_and_leiblers_by_hand() -> None:
+    the, valve = (wordfreq.word_frequency(word, "en") for word in ("the", "valve"))
+    by_hand = 0.75 * np.log(0.75 / the) + 0.25 * np.log(0.25 / valve)
+    found = vocabulary_finding(["The the", "THE valve 12 a"], "english")
+    assert found.value == pytest.approx(by_hand, abs=1e-9)
+    assert found.evidence["tokens"] == 4
+
+
+def test_vocabulary_is_held_against_the_corpus_own_language() -> None:
+    texts = ["und der die das nicht ist eine auch werden haben"] * 5
+    german, english = vocabulary_finding(texts, "german").value, vocabulary_finding(texts, "english").value
+    assert german is not None
+    assert english is not None
+    assert german + 2 < english
+
+
+# geometry
+
+
+def test_random_directions_spread_by_the_root_of_the_dimensions() -> None:
+    vectors = unit(np.random.default_rng(1).normal(size=(3000, 64)))
+    found = spread_finding(vectors, SEED)
+    assert found.value == pytest.approx(1 / 8, rel=0.1)
+    assert found.interval is not None
+    assert found.value in found.interval
+    assert sum(found.evidence["histogram"]) == 1000
+    assert found.evidence["mean"] == pytest.approx(0, abs=0.02)
+    assert found.evidence["effective_rank"] == pytest.approx(64, rel=0.05)
+
+
+def test_a_narrow_cone_is_confirmed_and_centring_suggested() -> None:
+    rows = np.random.default_rng(1).normal(size=(500, 32)) * 0.05
+    rows[:, 0] += 1
+    found = spread_finding(unit(rows), SEED)
+    assert found.value is not None
+    assert found.value < 0.05
+    assert (found.level, found.suggests) == ("confirmed", "center")
+    assert found.evidence["mean"] > 0.85
+
+
+def test_pairs_are_of_different_rows() -> None:
+    assert np.allclose(random_pairs(np.eye(3, dtype=np.float32), SEED), 0)
+    assert random_pairs(np.eye(3, dtype=np.float32), SEED).shape == (1000,)
+
+
+def test_effective_rank_counts_the_directions_that_are_used() -> None:
+    rng = np.random.default_rng(2)
+    flat = np.zeros((1000, 20), dtype=np.float32)
+    flat[:, :4] = rng.normal(size=(1000, 4))
+    assert effective_rank(flat, SEED) == pytest.approx(4, rel=0.03)
+    assert effective_rank(np.ones((50, 8), dtype=np.float32), SEED) == 1.0
+
+
+def separated(similar: Floats, *, known: bool = True) -> Finding:
+    count = similar.shape[1]
+    queries = [Query(f"q{row}", "x") for row in range(len(similar))]
+    qrels = {query.id: {"d0": 1, "d1": 1, "d2": 0} for query in queries}
+    return separation_finding(queries, qrels, similar, {f"d{c}": c for c in range(count)}, SEED, known)
+
+
+def test_separation_is_the_area_under_the_curve_by_hand() -> None:
+    # relevant: 0.8 and 0.4; others: 0.9, 0.5, 0.4, 0.1, each of which 200 draws surely hit
+    found = separated(np.array([[0.8, 0.4, 0.9, 0.5, 0.4, 0.1]] * 3, dtype=np.float32))
+    wins = 3 + 0 + 1 + 0.5  # 0.8 beats three; 0.4 beats one and ties with one
+    assert found.value == pytest.approx(wins / 8)
+    assert found.level == "confirmed"
+
+
+def test_perfect_separation_is_healthy_and_reversed_is_confirmed() -> None:
+    apart = np.zeros((20, 50), dtype=np.float32)
+    apart[:, :2] = 1
+    assert (separated(apart).value, separated(apart).level) == (1.0, "healthy")
+    assert "nearly always for 100 % of the queries" in separated(apart).reading
+    assert (separated(-apart).value, separated(-apart).level) == (0.0, "confirmed")
+    assert separated(apart, known=False).level == "unknown"
+
+
+def test_separation_without_a_judged_query_is_unknown_and_says_so() -> None:
+    found = separation_finding([Query("q", "x")], {"q": {"d0": 0}}, np.ones((1, 3), np.float32), {"d0": 0}, SEED, True)
+    assert (found.value, found.level, found.reading) == (None, "unknown", "No judged query to measure it on.")
+
+
+# hubness
+
+
+DOCUMENTS = [Document(f"d{place}", f"text {place}", f"title {place}") for place in range(300)]
+
+
+def planted(lists: int, hub_in: int, hubs: Sequence[str] = ("d0",)) -> Run:
+    """Top-10 lists of ten documents each, the hubs in the first `hub_in` of them."""
+    orders = {}
+    for place in range(lists):
+        own = [f"d{1 + len(hubs) + (9 * place + step) % (299 - len(hubs))}" for step in range(10)]
+        orders[f"q{place}"] = [*hubs, *own][:10] if place < hub_in else own
+    return run("dense", orders)
+
+
+def test_a_planted_hub_is_found_named_and_counted() -> None:
+    found = hub_finding(planted(120, 30), DOCUMENTS)
+    assert found.value == 1
+    assert found.evidence["hubs"] == [{"document": "d0", "title": "title 0", "lists": 30}]
+    assert "1 documents are in more than 20 % of 120 top-10 lists: 'title 0'" in found.reading
+    assert found.level == "suspect"
+    assert found.evidence["skewness"] > 2
+
+
+def test_a_document_in_exactly_a_fifth_of_the_lists_is_no_hub() -> None:
+    found = hub_finding(planted(120, 24), DOCUMENTS)
+    assert (found.value, found.level, found.evidence["hubs"]) == (0, "healthy", [])
+
+
+def test_only_the_first_ten_make_a_hub() -> None:
+    orders = {f"q{p}": [f"d{1 + (10 * p + s) % 299}" for s in range(10)] + ["d0"] for p in range(120)}
+    assert hub_finding(run("dense", orders), DOCUMENTS).value == 0
+
+
+def test_every_hub_counts_although_only_the_largest_are_listed() -> None:
+    orders = {f"q{p}": [f"d{(p * 10 + s) % 30}" for s in range(10)] for p in range(120)}  # 30 hubs in a third each
+    found = hub_finding(run("dense", orders), DOCUMENTS)
+    assert found.value == 30
+    assert len(found.evidence["hubs"]) == 20
+    assert found.level == "confirmed"
+    assert found.evidence["orphans"] == pytest.approx(0.9)
+
+
+def test_fewer_than_a_hundred_lists_are_too_few_for_a_level() -> None:
+    found = hub_finding(planted(99, 60), DOCUMENTS)
+    assert (found.value, found.level) == (1, "unknown")
+    assert "99 queries are fewer than the 100 this needs." in found.reading
+    assert hub_finding(planted(100, 60), DOCUMENTS).level == "suspect"
+
+
+# retrieval
+
+
+def ranks(wanted: Sequence[int | None], depth: int = 30) -> Run:
+    """Query q<n> has its document d<n> at the given rank, or nowhere."""
+    orders = {}
+    for place, rank in enumerate(wanted):
+        order = [f"x{step}" for step in range(depth)]
+        if rank is not None:
+            order[rank - 1] = f"d{place}"
+        orders[f"q{place}"] = order
+    return run("any", orders)
+
+
+def measured(
+    dense: Sequence[int | None], lexical: Sequence[int | None], fused: Sequence[int | None],
+    rare: frozenset[str] = frozenset(), *, known: bool = True,
+) -> dict[str, Finding]:  # fmt: skip
+    queries = [Query(f"q{place}", "x") for place in range(len(dense))]
+    qrels = {query.id: {f"d{query.id[1:]}": 1} for query in queries}
+    runs = {"dense": ranks(dense), "lexical": ranks(lexical), "fused": ranks(fused)}
+    return {found.id: found for found in retrieval_findings(runs, queries, qrels, rare, known)}
+
+
+def test_lift_has_the_sign_of_what_fusion_changes() -> None:
+    up = measured([2] * 30, [1] * 30, [1] * 30)["R16-lift"]
+    down = measured([1] * 30, [9] * 30, [2] * 30)["R16-lift"]
+    gain = 100 * (1 - 1 / np.log2(3))
+    assert up.value == pytest.approx(gain)
+    assert down.value == pytest.approx(-gain)
+    assert (up.level, down.level) == ("confirmed", "healthy")
+    assert "Fusing with equal weights harms here." in down.reading
+    assert "harms" not in up.reading
+    assert up.evidence["mean_rank"] == {"dense": 2.0, "lexical": 1.0, "fused": 1.0}
+
+
+def test_a_document_that_is_nowhere_counts_as_rank_101() -> None:
+    assert measured([None] * 12, [1] * 12, [1] * 12)["R16-lift"].evidence["mean_rank"]["dense"] == 101.0
+
+
+def test_literal_lift_is_measured_where_the_rare_tokens_are() -> None:
+    rare = frozenset(f"q{place}" for place in range(15))
+    found = measured([2] * 40, [1] * 40, [1] * 15 + [2] * 25, rare)["R17-literal-lift"]
+    assert found.value == pytest.approx(100 * (1 - 1 / np.log2(3)))
+    assert found.evidence["rest"] == pytest.approx(0)
+    assert "over 15 queries with literal or rare tokens, +0.0 over the other 25" in found.reading
+    assert "The lift is where the rare tokens are: hybrid first." in found.reading
+    everywhere = measured([2] * 40, [1] * 40, [1] * 40, rare)["R17-literal-lift"]
+    assert "The lift is everywhere" in everywhere.reading
+    nowhere = measured([1] * 40, [1] * 40, [1] * 40, rare)["R17-literal-lift"]
+    assert "No lift where rare tokens are" in nowhere.reading
+
+
+def test_too_few_rare_queries_are_not_measured() -> None:
+    found = measured([2] * 40, [1] * 40, [1] * 40, frozenset(f"q{p}" for p in range(9)))["R17-literal-lift"]
+    assert (found.value, found.level) == (None, "unknown")
+    assert found.reading.startswith("Only 9 queries hold literal or rare tokens, too few to measure")
+
+
+def test_recall_counts_what_is_found_at_all() -> None:
+    found = measured([1] * 90 + [None] * 10, [1] * 100, [1] * 100)["R18-recall"]
+    assert found.value == pytest.approx(0.9)
+    assert found.reading.startswith("90.0 % of the relevant documents are among the first 100")
+
+
+def test_what_a_better_order_can_win_is_in_the_top_twenty_but_not_first() -> None:
+    found = measured([1] * 40 + [2] * 20 + [20] * 20 + [21] * 10 + [None] * 10, [1] * 100, [1] * 100)["R18-ranking"]
+    assert found.value == pytest.approx(40)
+    assert found.reading.startswith("For 40 % of the queries")
+
+
+def test_quality_is_the_untouched_dense_search_with_the_others_beside() -> None:
+    found = measured([1] * 50, [2] * 50, [None] * 50)["R19-quality"]
+    assert (found.value, found.level) == (1.0, "healthy")
+    assert found.evidence["means"] == {"dense": 1.0, "lexical": 0.6309, "fused": 0.0}
+
+
+def test_stand_in_queries_level_nothing_about_retrieval() -> None:
+    rare = frozenset(f"q{place}" for place in range(20))
+    found = measured([None] * 40, [1] * 40, [1] * 40, rare, known=False)
+    assert {f.level for f in found.values()} == {"unknown"}
+    assert {f.suggests for f in found.values()} == {""}
+    levels = {f.id: f.level for f in measured([None] * 40, [1] * 40, [1] * 40, rare).values()}
+    assert levels["R19-quality"] == levels["R16-lift"] == levels["R18-recall"] == "confirmed"
+
+
+def test_rare_queries_hold_a_code_or_a_word_of_few_documents() -> None:
+    documents = [Document(f"d{p}", "common words everywhere" + (" flange" if p < 2 else "") + (" seal" if p < 3 else ""))
+                 for p in range(30)]  # fmt: skip
+    queries = [Query("rare", "the flanges"), Query("known", "common seals"), Query("code", "Words F33.1"),
+               Query("absent", "common unicorn"), Query("plain", "words everywhere")]  # fmt: skip
+    assert rare_queries(queries, documents, "english") == {"rare", "code"}
+
+
+# the whole examination
+
+
+@pytest.fixture
+def patient(index: Index, builder: Builder, queries: tuple[Query, ...], qrels: dict[str, dict[str, int]]) -> Patient:
+    nodes = baseline_nodes(20)
+    runs = {name: builder.node(nodes[key]).search(queries) for name, key in (("dense", BASE), ("lexical", LEXICAL), ("fused", RRF))}  # fmt: skip
+    return Patient(index, queries, qrels, runs, standin=False, seed=SEED)
+
+
+def test_an_examination_takes_every_finding_of_the_table_once(patient: Patient) -> None:
+    diagnosis = examine(patient, silent)
+    assert sorted(f.id for f in diagnosis.findings) == sorted(row.id for row in BANDS)
+    assert diagnosis.judged_by == "judgments"
+    assert all(f.reading and f.title for f in diagnosis.findings)
+    assert diagnosis["R16-lift"].level == "confirmed"  # BM25 beats a random encoder
+    assert diagnosis["R16-lift"] in diagnosis.confirmed()
+
+
+def test_an_examination_is_deterministic_and_survives_json(patient: Patient) -> None:
+    diagnosis = examine(patient, silent)
+    assert to_json(examine(patient, silent)) == to_json(diagnosis)
+    assert diagnosis_from_json(to_json(diagnosis)) == diagnosis
+
+
+def test_with_stand_ins_nothing_about_quality_is_levelled(patient: Patient) -> None:
+    diagnosis = examine(dataclasses.replace(patient, standin=True), silent)
+    by_quality = [f for f in diagnosis.findings if f.id[:3] in ("R16", "R17", "R18", "R19") or f.id == "R10-separation"]
+    assert len(by_quality) == 6
+    assert {f.level for f in by_quality} == {"unknown"}
+    assert diagnosis.judged_by == "stand-in queries"
+    assert diagnosis.value("R14-queries") is None
+    assert diagnosis["R14-corpus"].level != "unknown"
+
+
+def test_without_queries_only_the_corpus_is_examined(patient: Patient) -> None:
+    diagnosis = examine(dataclasses.replace(patient, queries=(), standin=True), silent)
+    assert [f.id for f in diagnosis.findings] == ["R14-corpus", "R15-vocabulary", "R10-spread"]

@@ -1,0 +1,212 @@
+"""The report: one page that loads nothing, shows everything, and escapes whatever the data brought."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resurvey import loop, use
+from resurvey.data.read import Sources
+from resurvey.errors import ResurveyError
+from resurvey.promote.live import Live, switch
+from resurvey.session import Session
+from resurvey.show.report import gather, render
+from resurvey.types import Document, Query
+from resurvey.workspace import Workspace, create, read_json
+
+EVIL = "<script>alert('&\"')</script>"
+EVIL_ID = "<img/src=x/onerror=alert(1)>"
+VALUES: dict[str, str | int | float] = {"depth": 20, "folds": 3, "passage_tokens": 32}
+
+
+@pytest.fixture(scope="module")
+def hostile(
+    tmp_path_factory: pytest.TempPathFactory,
+    documents: tuple[Document, ...],
+    queries: tuple[Query, ...],
+    model_folder: Path,
+) -> Path:
+    """A workspace run on documents, ids, queries and an own engine that all try to break out of the page."""
+    folder = tmp_path_factory.mktemp("report")
+    ids = {d.id: f"{EVIL_ID}{d.id}" for d in documents}
+    corpus = [{"_id": ids[d.id], "title": f"{EVIL} {d.title}", "text": f"{d.text} {EVIL}"} for d in documents]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in corpus))
+    asked = [{"_id": f"{EVIL_ID}{q.id}", "text": f"{q.text} {EVIL}"} for q in queries]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    judged = "".join(f"{EVIL_ID}q{place}\t{ids[f'd{place // 3}']}\t1\n" for place in range(60))
+    (folder / "train.tsv").write_text(judged)
+    (folder / "dev.tsv").write_text("")
+    (folder / "mine.trec").write_text(f"{EVIL_ID}q0 Q0 {ids['d0']} 1 1.0 mine\n")
+    sources = Sources(
+        folder / "corpus.jsonl", folder / "queries.jsonl", {"dev": folder / "train.tsv"}, {EVIL: folder / "mine.trec"}
+    )
+    root = folder / "<b>ws"
+    loop.init(root, sources, {"model": str(model_folder), **VALUES})
+    loop.run(Session(Workspace.open(root)), "small")
+    return root
+
+
+@pytest.fixture
+def workspace(hostile: Path, tmp_path: Path) -> Workspace:
+    shutil.copytree(hostile, tmp_path / hostile.name)
+    return Workspace.open(tmp_path / hostile.name)
+
+
+@pytest.fixture(scope="module")
+def page(hostile: Path) -> str:
+    return (hostile / "reports" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def facts(hostile: Path) -> dict[str, Any]:
+    return read_json(hostile / "reports" / "report.json")
+
+
+class Page(HTMLParser):
+    """The tags of a page with their attributes, its text, and whether every tag is closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in {"meta", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_loads_nothing(page: str) -> None:
+    assert not re.findall(r"https?:|//\w|@import|url\(", page)
+    for tag, attributes in Page(page).tags:
+        assert tag not in {"script", "link", "img", "iframe", "object", "embed", "form", "base"}
+        assert not set(attributes) & {"src", "href", "srcset", "data", "action"}
+        assert not [name for name in attributes if name.startswith("on")]
+
+
+def test_the_page_is_well_formed(page: str) -> None:
+    assert Page(page).open == []
+    assert page.lower().startswith("<!doctype html>")
+
+
+def test_hostile_titles_ids_and_names_are_shown_as_text(page: str) -> None:
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "<b>ws" not in page
+    shown = Page(page).text
+    assert "<b>ws" in shown
+    assert EVIL in shown  # the own engine's name
+
+
+def test_every_rung_and_every_untouched_pipeline_is_on_the_page(page: str, facts: dict[str, Any]) -> None:
+    shown = Page(page).text
+    assert [rung["treatment"] for rung in facts["rungs"]] == ["passages", "center", "hybrid", "ranker", "memory"]
+    for rung in facts["rungs"]:
+        assert rung["id"] in shown
+        assert rung["reason"] in shown
+        if rung["comparison"]:
+            assert f"{rung['comparison']['challenger_mean']:.3f}" in shown
+    assert list(facts["baselines"]) == ["base", "bm25", "rrf", EVIL]
+    for name, mean in facts["baselines"].items():
+        assert name in shown
+        assert f"{mean:.3f}" in shown
+
+
+def test_every_finding_is_on_the_page_with_level_and_reading(page: str, facts: dict[str, Any]) -> None:
+    shown = " ".join(Page(page).text.split())
+    assert len(facts["findings"]) >= 10
+    for finding in facts["findings"]:
+        assert finding["id"] in shown
+        assert " ".join(finding["reading"].split()) in shown
+        assert f'class="{finding["level"]}"' in page
+
+
+def test_the_verdict_the_gate_and_the_plan_are_on_the_page(page: str, facts: dict[str, Any]) -> None:
+    shown = Page(page).text
+    assert facts["verdict"] in shown
+    assert facts["gate"]["outcomes"]
+    for outcome in facts["gate"]["outcomes"]:
+        assert outcome["candidate"] in shown
+        assert all(refusal in shown for refusal in outcome["refusals"])
+    for step in (*facts["plan"]["steps"], *facts["plan"]["avoid"]):
+        assert step["reason"] in shown
+
+
+def test_the_json_beside_the_page_equals_the_facts(hostile: Path, facts: dict[str, Any]) -> None:
+    found = gather(Workspace.open(hostile))
+    assert facts == json.loads(json.dumps(found, allow_nan=False))
+    assert (hostile / "reports" / "report.html").read_text() == render(found)
+
+
+def spoiled(value: Any) -> Any:
+    """The same facts with every text that says something turned hostile."""
+    if isinstance(value, dict):
+        return {key: spoiled(found) for key, found in value.items()}
+    if isinstance(value, list):
+        return [spoiled(found) for found in value]
+    return f"{EVIL}{value}" if isinstance(value, str) and value else value
+
+
+def test_no_text_of_the_facts_can_break_out_of_the_page(facts: dict[str, Any], page: str) -> None:
+    made = render(spoiled(facts))
+    assert "<script" not in made
+    assert Page(made).open == []
+    assert [tag for tag, _ in Page(made).tags] == [tag for tag, _ in Page(page).tags]
+    assert Page(made).text.count("alert") > 50
+
+
+def test_bars_stay_inside_the_picture(page: str) -> None:
+    placed = [float(number) for number in re.findall(r"left:([\d.-]+)%", page)]
+    assert len(placed) >= 9
+    assert all(0 <= place <= 100 for place in placed)
+    ends = [float(a) + float(b) for a, b in re.findall(r"left:([\d.-]+)%;width:([\d.-]+)%", page)]
+    assert ends
+    assert all(end <= 100.1 for end in ends)
+
+
+def test_what_is_live_is_marked(workspace: Workspace) -> None:
+    switch(workspace, Live("0003-hybrid", 1), "promote")
+    page = loop.report(Session(workspace))
+    text = page.read_text()
+    assert read_json(page.with_suffix(".json"))["live"] == "0003-hybrid"
+    assert re.search(r"0003-hybrid\s*<strong>live</strong>", text)
+    assert text.count("<strong>live</strong>") == 1
+
+
+def test_before_the_gate_the_report_says_that_nothing_was_promoted(workspace: Workspace) -> None:
+    (workspace.root / "gate.json").unlink()
+    workspace.live.unlink()
+    found = gather(workspace)
+    assert (found["gate"], found["live"]) == (None, None)
+    assert "Not promoted yet: resurvey run DIR." in Page(render(found)).text
+
+
+def test_a_report_without_findings_or_plan_is_still_whole(facts: dict[str, Any]) -> None:
+    bare = copy.deepcopy(facts) | {"findings": [], "plan": None, "gate": None, "rungs": [], "live": None}
+    assert Page(render(bare)).open == []
+
+
+def test_there_is_no_report_before_anything_was_tried(tmp_path: Path) -> None:
+    with pytest.raises(ResurveyError, match="has no candidates yet\nNext: resurvey run"):
+        gather(create(tmp_path / "ws"))
+
+
+def test_hostile_ids_survive_search(workspace: Workspace) -> None:
+    _, hits = use.search(Session(workspace), "valve pump", "bm25", 3)
+    assert all(hit.document.startswith(EVIL_ID) for hit in hits)
