@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data" / "covid-faq")
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--documents", type=int, default=300)
-    parser.add_argument("--queries", type=int, default=240)
+    parser.add_argument("--queries", type=int, default=120)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

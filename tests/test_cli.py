@@ -429,7 +429,6 @@ def test_what_the_disk_refuses_is_one_line_and_a_next_step(brought: Path, model_
     assert len(ended.err.splitlines()) == 2
 
 
-@pytest.mark.xfail(reason="cli.main: typer turns KeyboardInterrupt into exit 130 before main sees it", strict=True)
 def test_interrupting_says_that_nothing_is_lost(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

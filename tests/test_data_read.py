@@ -18,6 +18,7 @@ from resurvey.data.read import (
     Brought,
     Sources,
     beir,
+    named_runs,
     read,
     read_documents,
     read_judgments,
@@ -369,3 +370,13 @@ def test_any_json_objects_are_refused_or_come_back_from_disk(
     made = collection.collect(brought, 1)
     collection.save(made, folder / "data", sources)
     assert collection.load(folder / "data") == made
+
+
+def test_names_of_runs_that_are_malformed_taken_or_given_twice_are_all_refused() -> None:
+    assert named_runs(["mine=a.trec", "old=b.trec"]) == {"mine": Path("a.trec"), "old": Path("b.trec")}
+    with pytest.raises(ResurveyError) as refused:
+        named_runs(["base=a", "x", "=y", "mine=a", "mine=b", "3=c"])
+    text = str(refused.value)
+    for part in ("'base' is taken", "'x' must be NAME=FILE", "'=y' must be", "'mine' is given twice", "'3' is taken"):
+        assert part in text
+    assert "--run mine=results.trec" in text

@@ -374,7 +374,7 @@ def made_pairs(queries: int, seed: int) -> tuple[Pairs, Ints]:
     grades = np.zeros(queries * 10, dtype=np.int64)
     for query in range(queries):
         right = query * 10 + int(rng.integers(10))
-        rows[right, 0] += 4
+        rows[right, 0] += 6
         grades[right] = 1
     rows[rng.random(len(rows)) < 0.3, 2] = np.nan
     return Pairs(np.arange(0, queries * 10 + 1, 10, dtype=np.int64), rows), grades

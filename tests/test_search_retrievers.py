@@ -159,6 +159,14 @@ def test_odd_queries_are_answered_or_left_empty(retriever: Retriever, text: str)
     assert np.isfinite(found["odd"].scores).all()
 
 
+@pytest.mark.parametrize("name", ["lexical", "characters"])
+@pytest.mark.parametrize("text", ["", "?!", "qqqq zzzzxx"])
+def test_what_has_no_term_in_common_is_not_found(
+    name: str, text: str, nodes: dict[str, Json], building: Builder
+) -> None:
+    assert len(building.node(nodes[name]).search([Query("q", text)])["q"]) == 0
+
+
 def test_no_queries_give_an_empty_run(retriever: Retriever) -> None:
     assert len(retriever.search([])) == 0
 
@@ -243,7 +251,7 @@ def unit(rows: Floats) -> Floats:
 @pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("view", VIEWS)
 def test_dense_scores_are_cosines_and_a_document_scores_as_its_best_passage(
-    view: str, transform: str, opened: Index, queries: tuple[Query, ...]
+    view: str, transform: str, opened: Index, building: Builder, queries: tuple[Query, ...]
 ) -> None:
     parts, documents, encoder = opened.cut, opened.documents, opened.encoder
     passages = encoder.encode(parts.texts, "passage")
@@ -257,7 +265,7 @@ def test_dense_scores_are_cosines_and_a_document_scores_as_its_best_passage(
         spread = passages.std(axis=0) if transform == "standardise" else np.float32(1)
         there, asked = (unit((rows - passages.mean(axis=0)) / spread) for rows in (there, asked))
     cosines = asked @ there.T
-    run = Dense(opened, view, transform, len(documents)).search(queries)
+    run = building.node(recipe.dense(len(documents), view=view, transform=transform)).search(queries)
     for row, query in enumerate(queries[:20]):
         wanted = {d.id: max(c for c, o in zip(cosines[row], owners, strict=True) if o == d.id) for d in documents}
         for hit in run[query.id]:
@@ -292,7 +300,7 @@ def test_one_document_of_many_passages_does_not_crowd_out_the_others(
     tmp_path: Path, encoder: SentenceEncoder, plain_settings: Settings
 ) -> None:
     crowd = Document("long", " ".join(["valve pump seal."] * 400))
-    others = [Document(f"d{place}", "valve " + "inspect the bolt " * 8) for place in range(12)]
+    others = [Document(f"d{place}", "valve " + "inspect the bolt " * 8) for place in range(29)]
     crowded = open_index(tmp_path, [crowd, *others], encoder, plain_settings)
     assert len(crowded.owners) > 40
     found = Lexical(crowded, 10).search([Query("q", "valve")])["q"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from resurvey import __version__
-from resurvey.errors import Problem, ResurveyError
+from resurvey.errors import ResurveyError, StoppedError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,12 +31,7 @@ app = typer.Typer(
 Dir = Annotated[Path, typer.Argument(metavar="DIR", help="The workspace.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Effort = Annotated[
-    str,
-    typer.Option(
-        "--effort",
-        metavar="small|medium|large",
-        help="How much to spend; medium and large add training in a later release.",
-    ),
+    str, typer.Option("--effort", metavar="small|medium|large", help="How much to spend (medium and large: later).")
 ]
 EFFORTS = ("small", "medium", "large")
 
@@ -51,9 +46,6 @@ def main() -> NoReturn:
     except ResurveyError as error:
         typer.echo(f"resurvey: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("\nresurvey: stopped. Nothing is lost; the same command goes on where it was.", err=True)
-        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
@@ -74,8 +66,17 @@ def _session(root: Path, *, quiet: bool, writes: bool) -> Iterator[Session]:
     from resurvey.workspace import Workspace
 
     workspace = Workspace.open(root)
-    with workspace.lease() if writes else contextlib.nullcontext(), Bars(quiet) as bars:
+    with _stoppable(), workspace.lease() if writes else contextlib.nullcontext(), Bars(quiet) as bars:
         yield Session(workspace, bars)
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Say what Ctrl-C left behind, before the command-line library turns it into a bare exit."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise StoppedError("stopped. Nothing is lost; the same command goes on where it was.") from error
 
 
 def _print(as_json: bool, value: Any, *shown: RenderableType) -> None:
@@ -86,7 +87,7 @@ def _print(as_json: bool, value: Any, *shown: RenderableType) -> None:
 
     console = Console(highlight=False, soft_wrap=False)
     for part in shown:
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, str))  # a broken path cannot be copied
 
 
 def _effort(value: str) -> str:
@@ -127,11 +128,11 @@ def init(  # noqa: PLR0913, PLR0917  one parameter an option
 ) -> None:
     """Bring your data: read it, check all of it, make the workspace DIR."""
     from resurvey import loop
-    from resurvey.data.read import NO_SPLIT, Sources
+    from resurvey.data.read import NO_SPLIT, Sources, named_runs
     from resurvey.data.read import beir as beir_sources
     from resurvey.search.encode import locate
 
-    runs = _named_files(run_files or [])
+    runs = named_runs(run_files or [])
     if (beir is None) == (corpus is None):
         raise ResurveyError(
             "init needs either --beir FOLDER or --corpus FILE",
@@ -142,8 +143,9 @@ def init(  # noqa: PLR0913, PLR0917  one parameter an option
     else:
         assert corpus is not None
         sources = Sources(corpus, queries, {NO_SPLIT: judgments} if judgments else {}, runs)
-    locate(model)
-    manifest = loop.init(root, sources, {"model": model}, split_by)
+    place = locate(model)
+    with _stoppable():
+        manifest = loop.init(root, sources, {"model": place if Path(model).is_dir() else model}, split_by)
     ignored = [f"Not read: {path}" for path in manifest["ignored"]]
     lines = [
         f"{manifest['documents']:,} documents, {manifest['queries']:,} queries. {manifest['statement']}",
@@ -151,13 +153,6 @@ def init(  # noqa: PLR0913, PLR0917  one parameter an option
         f"Next: resurvey run {root}",
     ]
     _print(as_json, manifest, *lines)
-
-
-def _named_files(values: list[str]) -> dict[str, Path]:
-    wrong = [Problem("--run", f"{value!r} must be NAME=FILE") for value in values if "=" not in value.strip("=")]
-    if wrong:
-        raise ResurveyError(wrong, "for example --run mine=results.trec")
-    return {name: Path(path) for name, path in (value.split("=", 1) for value in values)}
 
 
 @app.command()

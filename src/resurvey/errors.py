@@ -45,6 +45,12 @@ class ResurveyError(Exception):
         return "\n".join(lines)
 
 
+class StoppedError(ResurveyError):
+    """The user pressed Ctrl-C; everything finished so far is on disk."""
+
+    exit_code = 130
+
+
 class PromotionRefusedError(ResurveyError):
     """A candidate that did not pass the gate was asked to go live."""
 

@@ -60,6 +60,7 @@ def init(root: Path, sources: Sources, values: Mapping[str, str | int | float], 
         )
     brought = read.read(sources)
     collected = collection.collect(brought, int(values.get("seed", 13)), split_by)
+    root = root.resolve()
     root.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
     try:
@@ -141,7 +142,7 @@ def treat(session: Session, effort: str, steps: Sequence[str] = ()) -> list[Cand
         if stale:
             registry.clear_unfinished(key)
             write_json(ladder, _climb(session, registry, chosen, key))
-    return registry.of(read_json(ladder)["key"])
+    return [registry.get(id) for id in read_json(ladder)["candidates"]]
 
 
 def promote_best(session: Session) -> tuple[str, str]:
@@ -199,7 +200,8 @@ def report(session: Session) -> Path:
         )
         if path.exists()
     ]
-    key = workspace.key(workspace.data_key(), *map(file_digest, inputs))
+    reads = str(len(workspace.recorded("test read")))
+    key = workspace.key(workspace.data_key(), reads, *map(file_digest, inputs))
     with _stage(workspace, "report", key, page, facts) as stale:
         if stale:
             found = gather(workspace)

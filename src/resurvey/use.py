@@ -14,7 +14,7 @@ from resurvey.data.read import read_queries
 from resurvey.errors import Problem, ResurveyError
 from resurvey.evaluate.compare import compare, holm
 from resurvey.evaluate.measures import MEASURES, Scores, score, score_mapping
-from resurvey.promote.choose import UNTOUCHED, read_ladder
+from resurvey.promote.choose import UNTOUCHED, Ladder, read_ladder
 from resurvey.promote.live import live
 from resurvey.promote.registry import Registry
 from resurvey.protocols import Retriever
@@ -113,10 +113,8 @@ def evaluate(session: Session, names: Sequence[str], split: str) -> Evaluated:
 def _held_out(session: Session, names: Sequence[str]) -> Evaluated:
     """Nothing is searched again: a fitted candidate may not be scored on what it was fitted on."""
     ladder = read_ladder(session.workspace)
-    ids = [
-        *ladder.baselines,
-        *([ladder.registry.get(name).id for name in names] or _scored(ladder.registry, ladder.facts["candidates"])),
-    ]
+    asked = [_id(session, ladder, name) for name in names] or _scored(ladder.registry, ladder.facts["candidates"])
+    ids = [*ladder.baselines, *asked]
     scores = [ladder.scores(id) for id in dict.fromkeys(ids)]
     measure = ladder.facts["measure"]
     comparisons = holm(
@@ -125,6 +123,13 @@ def _held_out(session: Session, names: Sequence[str]) -> Evaluated:
     return Evaluated(
         "held out", len(scores[0].values), {s.name: {measure: s.mean} for s in scores}, tuple(comparisons), 0
     )
+
+
+def _id(session: Session, ladder: Ladder, name: str) -> str:
+    now = live(session.workspace)
+    if name == "live" and now is not None:
+        name = now.candidate
+    return name if name in ladder.baselines else ladder.registry.get(name).id
 
 
 def _scored(registry: Registry, ids: Sequence[str]) -> list[str]:
@@ -141,6 +146,7 @@ def _on_test(session: Session, names: Sequence[str]) -> Evaluated:
     qrels = {query.id: session.collection.qrels["test"][query.id] for query in queries}
     measure = session.settings.text("measure")
     wanted = list(dict.fromkeys([measure, *MEASURES]))
+    session.workspace.record("test read", queries=len(queries), asked=list(names))  # first: a killed read was one too
     found: dict[str, dict[str, Scores]] = {}
     default = [*UNTOUCHED, *(["live"] if live(session.workspace) else [])]
     for name in names or default:
@@ -155,7 +161,7 @@ def _on_test(session: Session, names: Sequence[str]) -> Evaluated:
         [compare(renamed[0], other, confidence=session.settings.number("confidence")) for other in renamed[1:]]
     )
     means = {id: {m: s.mean for m, s in scores.items()} for id, scores in found.items()}
-    session.workspace.record("test read", means=means, queries=len(queries))
+    session.workspace.record("test numbers", means=means)
     return Evaluated("test", len(queries), means, tuple(comparisons), len(session.workspace.recorded("test read")))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from resurvey.types import Document, Judgment, Query, Scalar
 SPLITS = ("train", "dev", "test")
 GRADES = range(5)
 NO_SPLIT = ""
+TAKEN = ("base", "bm25", "rrf", "live", "query")
+"""Names that pipelines and columns of their scores have already."""
 ID_KEYS = ("_id", "id")
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 TEXT_KEYS = ("text", "contents", "body")
@@ -53,6 +55,32 @@ class Brought:
     queries: tuple[Query, ...]
     judgments: Mapping[str, tuple[Judgment, ...]]
     runs: Mapping[str, Mapping[str, Mapping[str, float]]]
+
+
+def named_runs(values: Sequence[str]) -> dict[str, Path]:
+    """`NAME=FILE` texts as {name: file}.
+
+    Raises:
+        ResurveyError: naming every text of another form, and every name taken or given twice.
+    """
+    problems = []
+    runs: dict[str, Path] = {}
+    for value in values:
+        name, _, path = value.partition("=")
+        if not name or not path:
+            problems.append(Problem("--run", f"{value!r} must be NAME=FILE"))
+        elif name in TAKEN or name[0].isdigit():
+            problems.append(
+                Problem(
+                    "--run", f"{name!r} is taken; a name must not start with a digit nor be one of {', '.join(TAKEN)}"
+                )
+            )
+        elif name in runs:
+            problems.append(Problem("--run", f"{name!r} is given twice"))
+        runs[name] = Path(path)
+    if problems:
+        raise ResurveyError(problems, "for example --run mine=results.trec")
+    return runs
 
 
 def beir(folder: Path, runs: Mapping[str, Path] | None = None) -> Sources:

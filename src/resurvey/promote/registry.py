@@ -62,16 +62,6 @@ class Registry:
         """Every whole candidate, oldest first."""
         return [self._read(path) for path in self._folders() if (path / "manifest.json").exists()]
 
-    def of(self, key: str) -> list[Candidate]:
-        """The candidates that the last run of the treat stage with this key made."""
-        made: dict[str, Candidate] = {}
-        for path in self._folders():
-            if (path / "manifest.json").exists() and read_json(path / "manifest.json")["key"] == key:
-                found = self._read(path)
-                made.pop(found.treatment, None)  # an older run's, kept because it was live
-                made[found.treatment] = found
-        return list(made.values())
-
     def get(self, name: str) -> Candidate:
         """The candidate of a number (`3`, `0003`) or id (`0003-ranker`).
 

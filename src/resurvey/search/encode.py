@@ -46,7 +46,7 @@ def locate(model: str) -> str:
                 [Problem(model, "holds neither modules.json nor config.json, so it is no model")],
                 "name the folder that SentenceTransformer.save wrote",
             )
-        return model
+        return str(folder.resolve())
     if model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise ResurveyError([Problem(model, "is not a folder")], "name a model folder, a hub name, or `bundled`")
     return model
