@@ -18,7 +18,7 @@ from resurvey.promote.choose import UNTOUCHED, Ladder, read_ladder
 from resurvey.promote.live import live
 from resurvey.promote.registry import Registry
 from resurvey.protocols import Retriever
-from resurvey.search.recipe import describe, recipe
+from resurvey.search.recipe import recipe
 from resurvey.session import Session
 from resurvey.treat.ladder import baseline_nodes
 from resurvey.types import Comparison, Hit, Json, Query, Ranking, Run
@@ -163,8 +163,3 @@ def _on_test(session: Session, names: Sequence[str]) -> Evaluated:
     means = {id: {m: s.mean for m, s in scores.items()} for id, scores in found.items()}
     session.workspace.record("test numbers", means=means)
     return Evaluated("test", len(queries), means, tuple(comparisons), len(session.workspace.recorded("test read")))
-
-
-def described(session: Session, name: str) -> str:
-    """A candidate's pipeline in words."""
-    return describe(recipe_of(session, name)[1]["root"])
