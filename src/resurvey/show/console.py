@@ -30,7 +30,9 @@ def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
     for finding in diagnosis.findings:
         value = "–" if finding.value is None else f"{finding.value:.3g}"
         made.add_row(finding.id, value, Text(finding.level, style=LEVELS[finding.level]), finding.reading)
-    return Group(made, Text(f"\nJudged by {diagnosis.judged_by}.", style="dim"))
+    return Group(
+        made, Text(f"\nJudged by {'your ' * (diagnosis.judged_by == 'judgments')}{diagnosis.judged_by}.", style="dim")
+    )
 
 
 def plan_table(plan: Plan) -> RenderableType:
