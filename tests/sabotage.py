@@ -42,7 +42,7 @@ def function_of(path: str) -> FunctionType:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Break the function after the fixtures are made, mend it when the test is over."""
-    path = PLANNED.get(item.nodeid)
+    path = PLANNED.get(item.nodeid.split("[")[0])
     if path is None:
         return (yield)
     function = function_of(path)

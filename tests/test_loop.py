@@ -110,9 +110,11 @@ def test_nothing_helps_is_a_success_with_its_reason(finished: Finished) -> None:
     session = finished()
     result = loop.run(session, "small")
     assert result.live == "bm25"
-    assert result.sentence.startswith("Nothing helped beyond bm25 (nDCG@10 0.938); keep it. The best attempt, ")
+    assert result.sentence.startswith(
+        "Nothing helped beyond bm25, untouched (nDCG@10 0.938); bm25 is live. The best attempt, "
+    )
     assert "was refused: it is not better than bm25 overall" in result.sentence
-    assert "The same labels chose the rungs and opened the gate" in result.sentence
+    assert "The same queries chose the treatments and judged the result" in result.sentence
     assert use.search(session, "valve pump", "live", 3)[0] == "bm25"
 
 

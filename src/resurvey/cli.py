@@ -111,19 +111,13 @@ def init(  # noqa: PLR0913, PLR0917  one parameter an option
     ] = None,
     corpus: Annotated[Path | None, typer.Option(help="Documents as JSONL: _id, title, text, metadata.")] = None,
     queries: Annotated[Path | None, typer.Option(help="Queries as JSONL: _id, text.")] = None,
-    judgments: Annotated[
-        Path | None, typer.Option(help="Judgments: TSV (query, document, grade), TREC qrels, or JSONL.")
-    ] = None,
+    judgments: Annotated[Path | None, typer.Option(help="TSV (query, document, grade), TREC or JSONL.")] = None,
     run_files: Annotated[
         list[str] | None,
         typer.Option("--run", metavar="NAME=FILE", help="What your present engine returns, as a TREC run."),
     ] = None,
-    model: Annotated[
-        str, typer.Option(help="Encoder: bundled, a sentence-transformers folder, or a hub name.")
-    ] = "bundled",
-    split_by: Annotated[
-        str, typer.Option(help="Metadata field to split by: latest values, or whole groups, become the test side.")
-    ] = "",
+    model: Annotated[str, typer.Option(help="bundled, a sentence-transformers folder, or a hub name.")] = "bundled",
+    split_by: Annotated[str, typer.Option(help="Metadata field: latest values, or whole groups, test.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Bring your data: read it, check all of it, make the workspace DIR."""
@@ -133,9 +127,11 @@ def init(  # noqa: PLR0913, PLR0917  one parameter an option
     from resurvey.search.encode import locate
 
     runs = named_runs(run_files or [])
+    if judgments is not None and queries is None:
+        raise ResurveyError("--judgments names queries, so it needs --queries", "add --queries FILE")
     if (beir is None) == (corpus is None):
         raise ResurveyError(
-            "init needs either --beir FOLDER or --corpus FILE",
+            "init needs either --beir FOLDER or --corpus FILE, and not both",
             "resurvey init DIR --beir FOLDER, or resurvey init DIR --corpus FILE",
         )
     if beir is not None:
@@ -216,7 +212,13 @@ def run(root: Dir, effort: Effort = "small", as_json: AsJson = False) -> None:
         facts = read_json(session.workspace.reports / "report.json")
     from resurvey.show.console import ladder_table
 
-    _print(as_json, facts, ladder_table(candidates, result.live), f"\n{result.sentence}", f"Report: {result.report}")
+    _print(
+        as_json,
+        facts,
+        ladder_table(candidates, result.live, facts["baselines"]),
+        f"\n{result.sentence}",
+        f"Report: {result.report}",
+    )
 
 
 @app.command()
@@ -330,7 +332,7 @@ def promote(root: Dir, candidate: Annotated[str, typer.Argument(metavar="NNNN")]
 
     with _session(root, quiet=as_json, writes=True) as session:
         id = loop.promote(session, candidate)
-    _print(as_json, {"live": id}, f"{id} is live. Back: resurvey rollback {root}")
+    _print(as_json, {"live": id}, f'{id} is live. Next: resurvey search {root} "…"')
 
 
 @app.command()

@@ -58,6 +58,8 @@ def collect(brought: Brought, seed: int, split_by: str = "") -> Collection:
     queries = {query.id: query for query in brought.queries}
     counts = ", ".join(f"{len(part)} {name}" for name, part in qrels.items())
     statement = f"Split as you brought it: {counts}." if qrels else "No judgments were brought."
+    if set(qrels) == {"test"}:
+        statement += " All are on the test side, so stand-in queries choose the treatments."
     divide = set(qrels) in ({NO_SPLIT}, {"train"})
     if split_by and not divide:
         raise ResurveyError(

@@ -90,6 +90,8 @@ def beir(folder: Path, runs: Mapping[str, Path] | None = None) -> Sources:
         ResurveyError: when `folder` holds no `corpus.jsonl`.
     """
     corpus = folder / "corpus.jsonl"
+    if not folder.is_dir():
+        raise ResurveyError([Problem(str(folder), "is not a folder")], "name the folder that holds corpus.jsonl")
     if not corpus.is_file():
         raise ResurveyError(
             [Problem(str(folder), "holds no corpus.jsonl, so it is not a BEIR folder")],

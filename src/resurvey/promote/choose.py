@@ -1,7 +1,7 @@
 """Choosing what goes live: the highest rung of the ladder that passes the gate, else what is untouched.
 
-Reads only what the treat stage wrote. Where stand-in queries judged, the untouched pipeline to beat
-is RRF: their absolute scores cannot tell which single branch is best (docs/decisions.md).
+Reads only what the treat stage wrote. Where stand-in queries judged there is no gate: they choose a
+fusion weight well, and cannot tell which pipeline is best (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -78,14 +78,22 @@ def best_that_passes(workspace: Workspace) -> Choice:
     """Try the accepted rungs from the top down; each is held against the best untouched pipeline."""
     ladder = read_ladder(workspace)
     best = ladder.best_untouched
+    if ladder.facts["judged_by"] != "judgments":
+        return _chosen_blind(workspace, ladder)
     tried: list[tuple[str, Outcome]] = []
-    challengers = [*reversed(ladder.facts["accepted"]), *(["base"] if best.name == BLIND_BASELINE else [])]
-    for id in challengers:
+    for id in reversed(ladder.facts["accepted"]):
         outcome = _gate(workspace, ladder, id)
         tried.append((id, outcome))
         if outcome.passed:
             return _choice(ladder, id, tried, _won(id, outcome))
     return _choice(ladder, best.name if best.name in UNTOUCHED else "", tried, _kept(best, tried))
+
+
+def _chosen_blind(workspace: Workspace, ladder: Ladder) -> Choice:
+    """The top of the ladder without a gate: stand-ins choose a weight well, and judge no pipeline."""
+    id = ladder.facts["accepted"][-1] if ladder.facts["accepted"] else "base"
+    sentence = f"{id} is live, its weight chosen without judgments: nothing here proves a gain. About 50 judged queries would show whether it helps."
+    return _choice(ladder, id, [(id, _gate(workspace, ladder, id))], sentence)
 
 
 def gate_one(workspace: Workspace, name: str) -> tuple[str, tuple[str, ...]]:
@@ -138,12 +146,13 @@ def _won(id: str, outcome: Outcome) -> str:
 def _kept(best: Scores, tried: list[tuple[str, Outcome]]) -> str:
     why = f" The best attempt, {tried[0][0]}, was refused: {'; '.join(tried[0][1].refusals)}." if tried else ""
     own = "" if best.name in UNTOUCHED else ", your own engine"
-    return f"Nothing helped beyond {best.name}{own} ({best.measure} {best.mean:.3f}); keep it.{why}"
+    kept = f"{best.name} is live" if not own else "keep it"
+    return f"Nothing helped beyond {best.name}{own or ', untouched'} ({best.measure} {best.mean:.3f}); {kept}.{why}"
 
 
 def _caution(ladder: Ladder) -> str:
     if ladder.facts["judged_by"] != "judgments":
-        return " Judged by stand-in queries made from the corpus: they choose between pipelines, their scores mean nothing by themselves."
+        return " Judged by stand-in queries made from the corpus; their scores mean nothing by themselves."
     if not ladder.facts["gate_apart"]:
-        return " The same labels chose the rungs and opened the gate, so expect a little less; 200 dev queries would part the two."
+        return " The same queries chose the treatments and judged the result, so expect a little less in use; from 200 dev queries on, they are kept apart."
     return ""

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import Stemmer
 
+from resurvey.errors import Problem, ResurveyError
+
 WORD = re.compile(r"\w+")
 TOKEN = re.compile(r"[^\s\"'“”‘’`,;:()\[\]{}<>|!?]+")
 EDGE = "./-_*#&=+~^\\"
@@ -60,6 +62,9 @@ STOP_WORDS = {
 
 @functools.cache
 def _stemmer(language: str) -> Stemmer.Stemmer:
+    if language not in Stemmer.algorithms():
+        known = ", ".join(languages())
+        raise ResurveyError([Problem("`language`", f"is {language!r}, must be one of {known}")], "mend resurvey.toml")
     return Stemmer.Stemmer(language)
 
 

@@ -45,9 +45,15 @@ def plan_table(plan: Plan) -> RenderableType:
     return made
 
 
-def ladder_table(candidates: Sequence[Candidate], live: str = "") -> RenderableType:
-    """Rungs with what they brought."""
+def ladder_table(
+    candidates: Sequence[Candidate], live: str = "", untouched: Mapping[str, float] | None = None
+) -> RenderableType:
+    """What is untouched, then the rungs: each gain is over what was accepted before it."""
     made = table("candidate", ">score", ">gain", "95 % interval", "verdict")
+    for name, mean in (untouched or {}).items():
+        made.add_row(
+            Text(name, style="bold" if name == live else ""), f"{mean:.3f}", "–", "–", Text("untouched", style="dim")
+        )
     for candidate in candidates:
         c = candidate.comparison
         numbers = (
@@ -56,8 +62,9 @@ def ladder_table(candidates: Sequence[Candidate], live: str = "") -> RenderableT
             else ("–", "–", "–")
         )
         verdict = Text("kept" if candidate.kept else "not kept", style="green" if candidate.kept else "dim")
-        name = Text(candidate.id, style="bold" if candidate.id == live else "")
-        made.add_row(name, *numbers, Text.assemble(verdict, f": {candidate.reason}" if not c else ""))
+        shown = Text(candidate.id, style="bold" if candidate.id == live else "")
+        odd = not c or (candidate.kept and c.difference < 0)
+        made.add_row(shown, *numbers, Text.assemble(verdict, f": {candidate.reason}" if odd else ""))
     return made
 
 

@@ -38,8 +38,8 @@ def status(workspace: Workspace) -> Json:
         "live": f"{now.candidate}, snapshot {now.snapshot}" if now else "nothing yet",
     }
     gate = workspace.root / "gate.json"
-    if gate.exists():
-        facts["verdict"] = read_json(gate)["sentence"]
+    if gate.exists() and now and (verdict := read_json(gate))["live"] == now.candidate:
+        facts["verdict"] = verdict["sentence"]
     following = next((stage for stage, found in done.items() if not found), None)
     step = (
         f"resurvey run {workspace.root}"
