@@ -213,7 +213,7 @@ def test_promote_and_rollback_turn_the_switch_and_turn_it_back(root: Path) -> No
     nothing = call("rollback", root)
     assert nothing.code == 1
     assert "nothing to roll back to" in nothing.err
-    assert f"{other} is live. Back: resurvey rollback" in call("promote", root, other).out
+    assert f"{other} is live. Next: resurvey search" in call("promote", root, other).out
     assert f"{was} is live again (it was {other})." in call("rollback", root).out
 
 
