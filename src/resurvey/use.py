@@ -15,7 +15,7 @@ from resurvey.errors import Problem, ResurveyError
 from resurvey.evaluate.compare import compare, holm
 from resurvey.evaluate.measures import MEASURES, Scores, score, score_mapping
 from resurvey.promote.choose import UNTOUCHED, Ladder, read_ladder
-from resurvey.promote.live import live
+from resurvey.promote.live import live, meant_by
 from resurvey.promote.registry import Registry
 from resurvey.protocols import Retriever
 from resurvey.search.recipe import recipe
@@ -45,14 +45,12 @@ def recipe_of(session: Session, name: str) -> tuple[str, Json]:
     Raises:
         ResurveyError: when there is no such candidate, or it has no recipe.
     """
+    name = meant_by(session.workspace, name)
     if name == "live":
-        now = live(session.workspace)
-        if now is None:
-            raise ResurveyError(
-                [Problem(str(session.workspace.root), "nothing is live yet")],
-                f"resurvey run {session.workspace.root}, or --candidate base",
-            )
-        name = now.candidate
+        raise ResurveyError(
+            [Problem(str(session.workspace.root), "nothing is live yet")],
+            f"resurvey run {session.workspace.root}, or --candidate base",
+        )
     if name in UNTOUCHED:
         return name, recipe(baseline_nodes(session.settings.integer("depth"))[name], session.encoder)
     candidate = Registry(session.workspace).get(name)
@@ -126,9 +124,7 @@ def _held_out(session: Session, names: Sequence[str]) -> Evaluated:
 
 
 def _id(session: Session, ladder: Ladder, name: str) -> str:
-    now = live(session.workspace)
-    if name == "live" and now is not None:
-        name = now.candidate
+    name = meant_by(session.workspace, name)
     return name if name in ladder.baselines else ladder.registry.get(name).id
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from resurvey.errors import Problem, ResurveyError
 from resurvey.evaluate.measures import Scores
 from resurvey.promote.gate import Outcome, judge
-from resurvey.promote.live import Live, live
+from resurvey.promote.live import Live, meant_by
 from resurvey.promote.registry import Registry
 from resurvey.types import Json, to_json
 from resurvey.workspace import Workspace, read_json
@@ -99,9 +99,7 @@ def _chosen_blind(workspace: Workspace, ladder: Ladder) -> Choice:
 def gate_one(workspace: Workspace, name: str) -> tuple[str, tuple[str, ...]]:
     """The id of one candidate, and the gate's reasons to refuse it."""
     ladder = read_ladder(workspace)
-    now = live(workspace)
-    if name == "live" and now is not None:
-        name = now.candidate
+    name = meant_by(workspace, name)
     if name in UNTOUCHED:
         return name, ()
     candidate = ladder.registry.get(name)

@@ -29,6 +29,12 @@ def live(workspace: Workspace) -> Live | None:
     return Live(value["candidate"], value["snapshot"])
 
 
+def meant_by(workspace: Workspace, name: str) -> str:
+    """The candidate that `live` stands for now; any other name, and `live` while nothing is, as it is."""
+    now = live(workspace) if name == "live" else None
+    return now.candidate if now else name
+
+
 def switch(workspace: Workspace, new: Live, why: str) -> None:
     """Make `new` live; does nothing when it is already."""
     before = live(workspace)
