@@ -1,0 +1,95 @@
+"""Commands that use what was made: rank, search, evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resurvey.cli.app import AsJson, Dir, app, session_of, show
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+@app.command()
+def evaluate(
+    root: Dir,
+    candidate: Annotated[list[str] | None, typer.Option(help="Candidates to measure; default: all.")] = None,
+    split: Annotated[
+        str, typer.Option(metavar="held-out|test", help="Held-out scores, or a counted read of the test side.")
+    ] = "held-out",
+    as_json: AsJson = False,
+) -> None:
+    """Measure pipelines with intervals; --split test reads the test side and counts it."""
+    from resurvey import use
+    from resurvey.types import to_json
+
+    if split not in ("held-out", "test"):
+        raise typer.BadParameter(f"{split!r} must be held-out or test")
+    with session_of(root, quiet=as_json, writes=split == "test") as session:
+        found = use.evaluate(session, candidate or [], split)
+    from resurvey.show.console import comparison_lines, means_table
+
+    head = f"{found.split}, {found.queries} queries" + (
+        f"; the test side has now been read {found.reads} times" if found.reads else ""
+    )
+    show(as_json, to_json(found), head, means_table(found.means), "", comparison_lines(found.comparisons))
+
+
+@app.command()
+def rank(
+    root: Dir,
+    queries: Annotated[Path, typer.Option(help="Queries as JSONL.")],
+    output: Annotated[Path, typer.Option(help="The TREC run to write.")],
+    candidate: Annotated[str, typer.Option(help="base, bm25, rrf, live, or a candidate's number.")] = "live",
+    k: Annotated[int, typer.Option(min=1, help="Documents a query.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Rank documents for a file of queries, as a TREC run that any evaluator can score."""
+    from resurvey import use
+
+    with session_of(root, quiet=as_json, writes=True) as session:
+        id, count = use.rank(session, queries, output, candidate, k)
+    show(
+        as_json,
+        {"candidate": id, "queries": count, "output": str(output)},
+        f"{count:,} queries ranked by {id}: {output}",
+    )
+
+
+@app.command()
+def search(
+    root: Dir,
+    text: Annotated[str, typer.Argument(metavar="TEXT")],
+    candidate: Annotated[str, typer.Option(help="base, bm25, rrf, live, or a candidate's number.")] = "live",
+    k: Annotated[int, typer.Option(min=1, help="Documents to show.")] = 10,
+    explain: Annotated[bool, typer.Option(help="Show every stage's rank and score.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Search for TEXT with what is live."""
+    from resurvey import use
+
+    with session_of(root, quiet=as_json, writes=True) as session:
+        id, hits = use.search(session, text, candidate, k)
+        documents = session.index.documents
+        rows = session.index.rows
+    titles = {hit.document: documents[rows[hit.document]].title or documents[rows[hit.document]].text for hit in hits}
+    from resurvey.show.console import explained, hits_table
+
+    value = {
+        "candidate": id,
+        "hits": [
+            {
+                "rank": h.rank,
+                "document": h.document,
+                "score": h.score,
+                "title": titles[h.document],
+                "stages": {n: list(s) for n, s in h.stages.items()},
+            }
+            for h in hits
+        ],
+    }
+    shown: list[RenderableType] = [hits_table(hits, titles) if hits else "Nothing matches."]
+    show(as_json, value, *shown, *([explained(hits)] if explain else []))

@@ -1,0 +1,27 @@
+"""Commands that show where things stand."""
+
+from __future__ import annotations
+
+from resurvey.cli.app import AsJson, Dir, app, session_of, show
+
+
+@app.command()
+def status(root: Dir, as_json: AsJson = False) -> None:
+    """One screen: what was brought, what is done, what is live, what comes next."""
+    from resurvey.show.console import status_table
+    from resurvey.show.status import status as facts_of
+    from resurvey.workspace import Workspace
+
+    facts = facts_of(Workspace.open(root))
+    show(as_json, facts, status_table(facts))
+
+
+@app.command()
+def report(root: Dir, as_json: AsJson = False) -> None:
+    """Write the report as one HTML page and as JSON."""
+    from resurvey import loop
+    from resurvey.workspace import read_json
+
+    with session_of(root, quiet=as_json, writes=True) as session:
+        page = loop.report(session)
+    show(as_json, read_json(page.with_suffix(".json")), f"Report: {page}")
