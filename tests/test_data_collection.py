@@ -19,7 +19,7 @@ from resurvey.types import Document, Judgment, Query
 from resurvey.workspace import file_digest, read_json, write_json
 
 Write = Callable[[str, str], Path]
-FILES = ["documents.parquet", "queries.parquet", "judgments.parquet", "runs.parquet"]
+FILES = ["documents.parquet", "queries.parquet", "judgments.parquet", "runs.parquet", "answers.parquet"]
 
 
 @pytest.fixture

@@ -6,10 +6,14 @@ is a defect of ours.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 SHOWN = 20
+"""Lines of problems that a message has at most."""
+PARTICULARS = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|[-+]?\d[\d.,]*")
+"""Quoted values and numbers: two problems that differ only in these are of one kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,35 @@ class ResurveyError(Exception):
         super().__init__(self._message())
 
     def _message(self) -> str:
-        lines = [str(problem) for problem in self.problems[:SHOWN]]
-        hidden = len(self.problems) - SHOWN
-        if hidden > 0:
-            lines.append(f"… and {hidden} more problems of these kinds")
+        lines = _lines(self.problems)
         if self.next:
             lines.append(f"Next: {self.next}")
         return "\n".join(lines)
+
+
+def _lines(problems: Sequence[Problem]) -> list[str]:
+    """At most SHOWN lines, some of every kind of problem; a kind's last line says how many more there are."""
+    if len(problems) <= SHOWN:
+        return [str(problem) for problem in problems]
+    kinds: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        kinds.setdefault((_file(problem), PARTICULARS.sub("…", problem.what)), []).append(problem)
+    room = SHOWN if len(kinds) <= SHOWN else SHOWN - 1
+    each = max(1, room // len(kinds))
+    lines: list[str] = []
+    for kind in list(kinds.values())[:room]:
+        hidden = len(kind) - each
+        lines += [str(problem) for problem in kind[:each]]
+        if hidden > 0:
+            lines[-1] += f" (and {hidden:,} more like this)"
+    if len(kinds) > room:
+        rest = sum(len(kind) for kind in list(kinds.values())[room:])
+        lines.append(f"… and {rest:,} problems of {len(kinds) - room:,} other kinds")
+    return lines
+
+
+def _file(problem: Problem) -> str:
+    return re.sub(r":\d+$", "", problem.where)
 
 
 class StoppedError(ResurveyError):

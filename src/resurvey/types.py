@@ -70,6 +70,16 @@ class Judgment:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """One logged answer: the query's id, the documents it was made from, what was said, what was right."""
+
+    query: str
+    passages: tuple[str, ...]
+    answer: str
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """What one stage thought of a ranking's documents: parallel arrays, rank 0 and NaN = not seen."""
 

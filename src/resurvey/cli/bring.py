@@ -9,6 +9,9 @@ import typer
 
 from resurvey.cli.app import AsJson, Dir, app, show, stoppable
 from resurvey.errors import ResurveyError
+from resurvey.types import Json
+
+ROWS = "CSV, TSV, JSONL, JSON, Parquet or a saved Hugging Face dataset"
 
 
 @app.command()
@@ -17,9 +20,31 @@ def init(  # noqa: PLR0913, PLR0917  one parameter an option
     beir: Annotated[
         Path | None, typer.Option(help="A BEIR folder: corpus.jsonl, queries.jsonl, qrels/{train,dev,test}.tsv.")
     ] = None,
-    corpus: Annotated[Path | None, typer.Option(help="Documents as JSONL: _id, title, text, metadata.")] = None,
-    queries: Annotated[Path | None, typer.Option(help="Queries as JSONL: _id, text.")] = None,
-    judgments: Annotated[Path | None, typer.Option(help="TSV (query, document, grade), TREC or JSONL.")] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help=f"Documents: {ROWS}, or a folder of Markdown and text files.")
+    ] = None,
+    queries: Annotated[
+        Path | None, typer.Option(help="Queries: the same formats, TREC topics, or a text file of one query a line.")
+    ] = None,
+    judgments: Annotated[
+        Path | None, typer.Option(help="Grades 0 to 4 of documents for queries: the same formats, or TREC qrels.")
+    ] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="Rows of a query, what is relevant to it and what is not: texts or ids.")
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="An answer log: rows of a query, its passages, the answer, a reference.")
+    ] = None,
+    add_texts: Annotated[
+        bool, typer.Option("--add-texts", help="Texts that only pairs or answers hold become documents.")
+    ] = False,
+    ir_dataset: Annotated[
+        str, typer.Option(metavar="NAME", help="A dataset that the ir_datasets package knows, such as vaswani.")
+    ] = "",
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="KIND.ROLE=COLUMN", help="Correct a guessed column: corpus.text=body."),
+    ] = None,
     run_files: Annotated[
         list[str] | None,
         typer.Option("--run", metavar="NAME=FILE", help="What your present engine returns, as a TREC run."),
@@ -29,31 +54,62 @@ def init(  # noqa: PLR0913, PLR0917  one parameter an option
     as_json: AsJson = False,
 ) -> None:
     """Bring your data: read it, check all of it, make the workspace DIR."""
+    from dataclasses import replace
+
     from resurvey import loop
+    from resurvey.data.columns import mapped
     from resurvey.data.read import NO_SPLIT, Sources, named_runs
     from resurvey.data.read import beir as beir_sources
     from resurvey.search.encode import locate
 
-    runs = named_runs(run_files or [])
-    if judgments is not None and queries is None:
-        raise ResurveyError("--judgments names queries, so it needs --queries", "add --queries FILE")
-    if (beir is None) == (corpus is None):
-        raise ResurveyError(
-            "init needs either --beir FOLDER or --corpus FILE, and not both",
-            "resurvey init DIR --beir FOLDER, or resurvey init DIR --corpus FILE",
-        )
+    runs, mapping = named_runs(run_files or []), mapped(columns or [])
+    paths = {"corpus": corpus, "queries": queries, "judgments": judgments, "pairs": pairs, "answers": answers}
+    given = {name: path.expanduser() for name, path in paths.items() if path is not None}
+    _refuse_unclear(beir, given, ir_dataset, add_texts)
     if beir is not None:
-        sources = beir_sources(beir, runs)
+        sources = beir_sources(beir.expanduser(), runs)
     else:
-        assert corpus is not None
-        sources = Sources(corpus, queries, {NO_SPLIT: judgments} if judgments else {}, runs)
+        judged = {NO_SPLIT: given["judgments"]} if "judgments" in given else {}
+        sources = Sources(given.get("corpus"), given.get("queries"), judged, runs, named=ir_dataset)
+    sources = replace(
+        sources, pairs=given.get("pairs"), answers=given.get("answers"), columns=mapping, add_texts=add_texts
+    )
     place = locate(model)
     with stoppable():
-        manifest = loop.init(root, sources, {"model": place if Path(model).is_dir() else model}, split_by)
-    ignored = [f"Not read: {path}" for path in manifest["ignored"]]
-    lines = [
-        f"{manifest['documents']:,} documents, {manifest['queries']:,} queries. {manifest['statement']}",
-        *ignored,
+        manifest = loop.init(root.expanduser(), sources, {"model": place if Path(model).is_dir() else model}, split_by)
+    show(as_json, manifest, *_told(manifest, root))
+
+
+def _refuse_unclear(beir: Path | None, given: dict[str, Path], ir_dataset: str, add_texts: bool) -> None:
+    """Refuse what could mean two things, or nothing."""
+    named = beir is not None or bool(ir_dataset)
+    if "judgments" in given and not named and "queries" not in given:
+        raise ResurveyError("--judgments names queries, so it needs --queries", "add --queries FILE")
+    whole = [beir is not None, bool(ir_dataset), "corpus" in given]
+    from_texts = add_texts and ("pairs" in given or "answers" in given)
+    if sum(whole) > 1 or not (any(whole) or from_texts):
+        raise ResurveyError(
+            "init needs either --beir FOLDER or --corpus FILE or --ir-dataset NAME, and not two of them; "
+            "--pairs FILE --add-texts makes a corpus of the pairs' texts",
+            "resurvey init DIR --beir FOLDER, or resurvey init DIR --corpus FILE",
+        )
+    beside = [f"--{name}" for name in ("queries", "judgments") if name in given]
+    if named and beside:
+        raise ResurveyError(
+            f"{' and '.join(beside)} cannot stand beside --beir or --ir-dataset, which bring their own",
+            f"leave {' and '.join(beside)} out, or name the corpus by --corpus FILE",
+        )
+
+
+def _told(manifest: Json, root: Path) -> list[str]:
+    columns = (
+        f"{Path(path).name}: {', '.join(f'{role} = {names}' for role, names in roles.items())}"
+        for path, roles in manifest["columns"].items()
+    )
+    answers = f" {manifest['answers']:,} answers." if manifest["answers"] else ""
+    return [
+        *columns,
+        *(f"Not read: {path}" for path in manifest["ignored"]),
+        f"{manifest['documents']:,} documents, {manifest['queries']:,} queries. {manifest['statement']}{answers}",
         f"Next: resurvey run {root}",
     ]
-    show(as_json, manifest, *lines)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from resurvey.data.lines import path_name
 from resurvey.data.read import NO_SPLIT, Brought, Sources
 from resurvey.data.split import documents_by, qrels_of, split
 from resurvey.errors import Problem, ResurveyError
-from resurvey.types import Document, Json, Judgment, Qrels, Query
+from resurvey.types import Answer, Document, Json, Judgment, Qrels, Query
 from resurvey.workspace import file_digest, read_json, write_json
 
 MANIFEST = "manifest.json"
@@ -33,6 +34,9 @@ class Collection:
     runs: Mapping[str, Mapping[str, Mapping[str, float]]]
     statement: str
     """How the judged queries are divided, and what that cannot show."""
+    answers: tuple[Answer, ...] = ()
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Which column played which role, by file."""
 
     def judged(self, *splits: str) -> list[Query]:
         """The queries with at least one relevant document in these splits, in a stable order."""
@@ -75,7 +79,7 @@ def collect(brought: Brought, seed: int, split_by: str = "") -> Collection:
         whole = next(iter(qrels.values()))
         divided = split(whole, queries, seed, by)
         qrels, statement = dict(divided.qrels), divided.statement
-    return Collection(brought.documents, queries, qrels, brought.runs, statement)
+    return Collection(brought.documents, queries, qrels, brought.runs, statement, brought.answers, brought.columns)
 
 
 def save(collection: Collection, folder: Path, sources: Sources) -> Json:
@@ -94,17 +98,23 @@ def save(collection: Collection, folder: Path, sources: Sources) -> Json:
         }),
         "judgments": _judgment_table(collection.qrels),
         "runs": _run_table(collection.runs),
+        "answers": _answer_table(collection.answers),
     }  # fmt: skip
     for name, table in tables.items():
         pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
     manifest: Json = {
-        "sources": {str(path): file_digest(path) for path in sources.files()},
-        "ignored": [str(path) for path in sources.ignored],
+        "sources": {
+            **{path_name(path): file_digest(path) for path in sources.files()},
+            **({sources.named: "ir_datasets"} if sources.named else {}),
+        },
+        "ignored": [path_name(path) for path in sources.ignored],
+        "columns": {path: dict(roles) for path, roles in collection.columns.items()},
         "files": {f"{name}.parquet": file_digest(folder / f"{name}.parquet") for name in tables},
         "documents": len(collection.documents),
         "queries": len(collection.queries),
         "judged": {name: len(part) for name, part in collection.qrels.items()},
         "runs": sorted(collection.runs),
+        "answers": len(collection.answers),
         "statement": collection.statement,
     }
     write_json(folder / MANIFEST, manifest)
@@ -138,9 +148,12 @@ def load(folder: Path) -> Collection:
     runs: dict[str, dict[str, dict[str, float]]] = {name: {} for name in manifest["runs"]}
     for row in pq.read_table(folder / "runs.parquet").to_pylist():
         runs[row["run"]].setdefault(row["query"], {})[row["document"]] = row["score"]
-    return Collection(
-        documents, queries, {name: qrels_of(part) for name, part in rows.items()}, runs, manifest["statement"]
-    )
+    answers: tuple[Answer, ...] = ()
+    if "answers.parquet" in manifest["files"]:  # collections made before answers could be brought have none
+        kept = pq.read_table(folder / "answers.parquet").to_pylist()
+        answers = tuple(Answer(r["query"], tuple(r["passages"]), r["answer"], r["reference"]) for r in kept)
+    qrels = {name: qrels_of(part) for name, part in rows.items()}
+    return Collection(documents, queries, qrels, runs, manifest["statement"], answers, manifest.get("columns", {}))
 
 
 def _judgment_table(qrels: Mapping[str, Qrels]) -> pa.Table:
@@ -151,6 +164,15 @@ def _judgment_table(qrels: Mapping[str, Qrels]) -> pa.Table:
 def _run_table(runs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> pa.Table:
     rows = [(n, q, d, s) for n, run in runs.items() for q, scores in run.items() for d, s in scores.items()]
     return _columns(rows, {"run": pa.string(), "query": pa.string(), "document": pa.string(), "score": pa.float64()})
+
+
+def _answer_table(answers: Sequence[Answer]) -> pa.Table:
+    return pa.table({
+        "query": pa.array([a.query for a in answers], pa.string()),
+        "passages": pa.array([list(a.passages) for a in answers], pa.list_(pa.string())),
+        "answer": pa.array([a.answer for a in answers], pa.string()),
+        "reference": pa.array([a.reference for a in answers], pa.string()),
+    })  # fmt: skip
 
 
 def _columns(rows: Sequence[tuple[str | int | float, ...]], types: Mapping[str, pa.DataType]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""The one edge: BEIR folders, JSONL, TREC files in; the package's records out.
+"""The one edge: files in every format people bring in; the package's records out.
 
 Every reader returns what it could read and adds every problem it met to `Problems`; `read` raises
 them all together, so that nothing is ever half imported. Knows nothing about splits or workspaces.
@@ -6,55 +6,78 @@ them all together, so that nothing is ever half imported. Knows nothing about sp
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from resurvey.data.lines import Problems, read_columns, read_objects, shown
+from resurvey.data import grids, records, tables
+from resurvey.data.answers import answers
+from resurvey.data.arrow import is_dataset
+from resurvey.data.columns import Columns, assign
+from resurvey.data.folders import read_folder, walk
+from resurvey.data.judgments import Grades, judge, read_run, refuse_shared_queries
+from resurvey.data.lines import Problems, path_name, shown
+from resurvey.data.named import read_named
+from resurvey.data.pairs import pair
+from resurvey.data.rows import Table
+from resurvey.data.texts import Known
 from resurvey.errors import Problem, ResurveyError
-from resurvey.types import Document, Judgment, Query, Scalar
+from resurvey.types import Answer, Document, Judgment, Query
 
 SPLITS = ("train", "dev", "test")
-GRADES = range(5)
+SPLIT_NAMES = {"": "", "train": "train", "training": "train", "dev": "dev", "validation": "dev", "valid": "dev",
+               "test": "test"}  # fmt: skip
 NO_SPLIT = ""
 TAKEN = ("base", "bm25", "rrf", "live", "query")
 """Names that pipelines and columns of their scores have already."""
-ID_KEYS = ("_id", "id")
-SURROGATE = re.compile(r"[\ud800-\udfff]")
-TEXT_KEYS = ("text", "contents", "body")
-JUDGMENT_KEYS = {
-    "query": ("query-id", "query_id", "qid", "query"),
-    "document": ("corpus-id", "document_id", "doc_id", "docid", "document"),
-    "grade": ("score", "grade", "relevance", "label"),
-}
+
+
+class _Anything:
+    """Holds whatever it is asked for."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+ANYTHING = _Anything()
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The files a user named; `judgments` maps a split's name (or "") to its file."""
+    """What a user named; `judgments` maps a split's name (or "") to its file.
 
-    corpus: Path
+    `columns` maps `kind.role` to a column's name (see `columns.mapped`), `add_texts` makes documents
+    of texts that only pairs or answers hold, `named` is a dataset of the `ir_datasets` package.
+    """
+
+    corpus: Path | None = None
     queries: Path | None = None
     judgments: Mapping[str, Path] = field(default_factory=dict)
     runs: Mapping[str, Path] = field(default_factory=dict)
     ignored: tuple[Path, ...] = ()
+    pairs: Path | None = None
+    answers: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    add_texts: bool = False
+    named: str = ""
 
     def files(self) -> list[Path]:
-        """Every file that is read."""
-        return [self.corpus, *([self.queries] if self.queries else []), *self.judgments.values(), *self.runs.values()]
+        """Every file that is read; of a folder, the files inside."""
+        given = [self.corpus, self.queries, *self.judgments.values(), *self.runs.values(), self.pairs, self.answers]
+        files = [file for path in given if path is not None for file in _files(path)]
+        return list(dict.fromkeys(files))
 
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """What the files held, valid as a whole."""
+    """What the files held, valid as a whole; `columns` says which column played which role, by file."""
 
     documents: tuple[Document, ...]
     queries: tuple[Query, ...]
     judgments: Mapping[str, tuple[Judgment, ...]]
     runs: Mapping[str, Mapping[str, Mapping[str, float]]]
+    answers: tuple[Answer, ...] = ()
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def named_runs(values: Sequence[str]) -> dict[str, Path]:
@@ -77,7 +100,7 @@ def named_runs(values: Sequence[str]) -> dict[str, Path]:
             )
         elif name in runs:
             problems.append(Problem("--run", f"{name!r} is given twice"))
-        runs[name] = Path(path)
+        runs[name] = Path(path).expanduser()
     if problems:
         raise ResurveyError(problems, "for example --run mine=results.trec")
     return runs
@@ -110,187 +133,165 @@ def read(sources: Sources) -> Brought:
     Raises:
         ResurveyError: with every problem of every file, by file and line.
     """
-    problems = Problems()
-    documents = read_documents(sources.corpus, problems)
-    queries = read_queries(sources.queries, problems) if sources.queries else {}
-    known = set(documents)
-    judgments = {split: read_judgments(path, queries, known, problems) for split, path in sources.judgments.items()}
-    _refuse_shared_queries(judgments, sources, problems)
-    runs = {name: read_run(path, known, problems) for name, path in sources.runs.items()}
-    if not documents and not problems.found:
-        problems.add(sources.corpus, 0, "holds no document")
-    problems.stop("mend the files, then the same command again; nothing was imported")
-    return Brought(tuple(documents.values()), tuple(queries.values()), judgments, runs)
+    reading = _Reading(sources, Problems())
+    reading.named()
+    reading.corpus()
+    reading.queries()
+    for split, path in sources.judgments.items():
+        reading.judgments(split, path)
+    reading.pairs()
+    found = reading.answers()
+    return reading.end(found)
 
 
-def _identifier(value: Mapping[str, Any], path: Path, line: int, problems: Problems) -> str | None:
-    for key in ID_KEYS:
-        if key in value:
-            found = value[key]
-            if isinstance(found, bool) or not isinstance(found, str | int) or not str(found).strip():
-                problems.add(path, line, f"`{key}` is {shown(found)}, must be a text or a whole number")
-                return None
-            if re.search(r"[\s\0\ud800-\udfff]", str(found)):
-                what = "white space, NUL or half of a surrogate pair (TREC files could not name it)"
-                problems.add(path, line, f"`{key}` is {shown(found)}, must not hold {what}")
-                return None
-            return str(found)
-    problems.add(path, line, f"has no id (`_id` or `id`); its fields are {shown(sorted(value))}")
-    return None
+def read_queries(path: Path, problems: Problems, mapping: Mapping[str, str] | None = None) -> dict[str, Query]:
+    """Queries of a file by id, in its order. An empty file is no problem; rows without ids are numbered."""
+    table = tables.one_table(tables.read_tables(path, problems, tables.text_lines), path, problems, "queries")
+    assigned = assign(table, "queries", mapping or {}, problems, ("id",)) if table else None
+    return records.queries(*assigned, problems) if assigned else {}
 
 
-def _text(value: Mapping[str, Any], keys: Iterable[str], path: Path, line: int, problems: Problems) -> str:
-    for key in keys:
-        found = value.get(key)
-        if found is None:
-            continue
-        if not isinstance(found, str):
-            problems.add(path, line, f"`{key}` is {shown(found)}, must be a text")
-            return ""
-        if SURROGATE.search(found):
-            problems.add(path, line, f"`{key}` holds half of a surrogate pair, which is no character")
-            return ""
-        return found.replace("\0", " ")
-    return ""
+@dataclass(slots=True)
+class _Reading:
+    """One read, file after file."""
 
+    sources: Sources
+    problems: Problems
+    known: Known = field(init=False)
+    grades: Grades = field(init=False)
+    columns: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    places: dict[str, Path | str] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    """Kinds of which nothing could be read: what refers to them is not blamed for that."""
 
-def _metadata(value: Mapping[str, Any], path: Path, line: int, problems: Problems) -> dict[str, Scalar]:
-    used = {*ID_KEYS, *TEXT_KEYS, "title", "metadata"}
-    given = value.get("metadata") or {}
-    if not isinstance(given, dict):
-        problems.add(path, line, f"`metadata` is {shown(given)}, must be an object")
-        given = {}
-    fields = {**{k: v for k, v in value.items() if k not in used}, **given}
-    flat = {
-        k: v
-        for k, v in fields.items()
-        if isinstance(v, str | int | float | bool) and not (isinstance(v, float) and not math.isfinite(v))
-    }
-    for name, found in flat.items():
-        if SURROGATE.search(f"{name}{found}"):
-            problems.add(path, line, f"field {shown(name)} holds half of a surrogate pair, which is no character")
-    return flat
+    def __post_init__(self) -> None:
+        self.known = Known({}, {}, self.problems, self.sources.add_texts)
+        self.grades = Grades(self.problems)
 
+    def _one(
+        self, path: Path, kind: str, plain: tables.Reader, unneeded: Sequence[str]
+    ) -> tuple[Table, Columns] | None:
+        found = tables.read_tables(path, self.problems, plain)
+        table = tables.one_table(found, path, self.problems, kind)
+        return self._assigned(table, kind, unneeded) if table else None
 
-def read_documents(path: Path, problems: Problems) -> dict[str, Document]:
-    """Documents of a JSONL file by id, in its order; `_id` or `id`, `title`, `text`, flat metadata."""
-    documents: dict[str, Document] = {}
-    lines: dict[str, int] = {}
-    for line, value in read_objects(path, problems):
-        id = _identifier(value, path, line, problems)
-        title = _text(value, ("title",), path, line, problems).strip()
-        text = _text(value, TEXT_KEYS, path, line, problems).strip()
-        if id is None:
-            continue
-        if not title and not text:
-            problems.add(path, line, f"document {id!r} has neither title nor text")
-        if id in lines:
-            problems.add(path, line, f"document id {id!r} is that of line {lines[id]} already")
-            continue
-        lines[id] = line
-        documents[id] = Document(id, text, title, _metadata(value, path, line, problems))
-    return documents
+    def _assigned(self, table: Table, kind: str, unneeded: Sequence[str] = ()) -> tuple[Table, Columns] | None:
+        found = assign(table, kind, self.sources.columns, self.problems, unneeded)
+        if found:
+            self.columns[path_name(found[1].path)] = found[1].shown()
+        return found
 
+    @property
+    def _counted(self) -> tuple[str, ...]:
+        """Ids may be counted here where nothing refers to them."""
+        return () if self.sources.judgments or self.sources.runs else ("id",)
 
-def read_queries(path: Path, problems: Problems) -> dict[str, Query]:
-    """Queries of a JSONL file by id, in its order. An empty file is no problem."""
-    queries: dict[str, Query] = {}
-    lines: dict[str, int] = {}
-    for line, value in read_objects(path, problems):
-        id = _identifier(value, path, line, problems)
-        text = _text(value, (*TEXT_KEYS, "query"), path, line, problems).strip()
-        if id is None:
-            continue
-        if not text:
-            problems.add(path, line, f"query {id!r} has no text")
-        if id in lines:
-            problems.add(path, line, f"query id {id!r} is that of line {lines[id]} already")
-            continue
-        lines[id] = line
-        queries[id] = Query(id, text)
-    return queries
+    @property
+    def _documents(self) -> Container[str]:
+        return ANYTHING if "corpus" in self.lost else self.known.documents
 
+    def named(self) -> None:
+        """A dataset of the `ir_datasets` package."""
+        if not self.sources.named:
+            return
+        found = read_named(self.sources.named, self.problems)
+        self.known.documents.update(found.documents)
+        self.known.queries.update(found.queries)
+        for split, rows in found.judgments.items():
+            self.places[split] = self.sources.named
+            for row in rows:
+                self.grades.add(split, row.query, row.document, row.grade, self.sources.named, 0)
 
-def _judgment_rows(path: Path, problems: Problems) -> Iterable[tuple[int, str, str, object]]:
-    if path.suffix in (".jsonl", ".ndjson", ".json"):
-        for line, value in read_objects(path, problems):
-            cells = {role: next((value[k] for k in keys if k in value), None) for role, keys in JUDGMENT_KEYS.items()}
-            if cells["query"] is None or cells["document"] is None:
-                problems.add(path, line, f"names no query or no document; its fields are {shown(sorted(value))}")
-                continue
-            yield line, str(cells["query"]), str(cells["document"]), 1 if cells["grade"] is None else cells["grade"]
-        return
-    separator = "\t" if path.suffix == ".tsv" else None
-    for line, cells_ in read_columns(path, problems, separator):
-        if line == 1 and cells_[0].lower() in JUDGMENT_KEYS["query"] and _grade(cells_[-1]) is None:
-            continue
-        if len(cells_) == 3:
-            yield line, cells_[0], cells_[1], cells_[2]
-        elif len(cells_) == 4:
-            yield line, cells_[0], cells_[2], cells_[3]
+    def corpus(self) -> None:
+        """The documents."""
+        path = self.sources.corpus
+        if path is None:
+            return
+        if path.is_dir() and not is_dataset(path):
+            self.known.documents, columns = read_folder(path, self.problems)
+            self.columns[path_name(path)] = columns.shown()
         else:
-            problems.add(path, line, f"has {len(cells_)} columns, must have 3 (query, document, grade) or TREC's 4")
+            found = self._one(path, "corpus", tables.text_lines, self._counted)
+            if found:
+                self.known.documents, columns = records.documents(*found, self.problems)
+                self.columns[path_name(path)] = columns.shown()
+                self.known.named = bool(columns.roles.get("id"))
+        if not self.known.documents:
+            self.lost.add("corpus")
+            self.known.add_texts = True
+            if not self.problems.met:
+                self.problems.add(path, 0, "holds no document")
+
+    def queries(self) -> None:
+        """The queries."""
+        before = len(self.problems.met)
+        if self.sources.queries is not None:
+            plain = self.sources.queries.suffix.lower() in (".txt", "")
+            unneeded = ("id",) if plain else self._counted
+            found = self._one(self.sources.queries, "queries", tables.text_lines, unneeded)
+            self.known.queries = records.queries(*found, self.problems) if found else {}
+            if not self.known.queries and len(self.problems.met) > before:
+                self.lost.add("queries")
+        self.known = Known(
+            self.known.documents, self.known.queries, self.problems, self.known.add_texts, self.known.named
+        )
+
+    def judgments(self, split: str, path: Path) -> None:
+        """One file of judgments, or a dataset whose splits divide them."""
+        for name, table in self._splits(split, path, grids.plain_file).items():
+            assigned = self._assigned(table, "judgments")
+            if assigned:
+                queries = ANYTHING if "queries" in self.lost else self.known.queries
+                judge(*assigned, name, queries, self._documents, self.grades)
+
+    def pairs(self) -> None:
+        """Pairs and triplets; where a division was brought, they join its training side."""
+        if self.sources.pairs is None:
+            return
+        split = "train" if set(self.grades.given) - {NO_SPLIT} else NO_SPLIT
+        for name, table in self._splits(split, self.sources.pairs, grids.plain_file).items():
+            assigned = self._assigned(table, "pairs")
+            if assigned:
+                pair(*assigned, name, self.known, self.grades)
+
+    def answers(self) -> tuple[Answer, ...]:
+        """The answer log."""
+        path = self.sources.answers
+        found = self._one(path, "answers", grids.plain_file, ()) if path else None
+        return answers(*found, self.known) if found else ()
+
+    def _splits(self, split: str, path: Path, plain: tables.Reader) -> dict[str, Table]:
+        found: dict[str, Table] = {}
+        for name, table in tables.read_tables(path, self.problems, plain).items():
+            side = SPLIT_NAMES.get(name.lower())
+            if side is None:
+                self.problems.add(path, 0, f"has the split {shown(name)}, which is none of train, dev and test")
+            else:
+                found[side or split] = table
+                self.places[side or split] = path
+        return found
+
+    def end(self, found: tuple[Answer, ...]) -> Brought:
+        """What was read, when nothing is wrong with it."""
+        judged = self.grades.judgments()
+        refuse_shared_queries(judged, self.places, self.problems)
+        runs = {name: read_run(path, self._documents, self.problems) for name, path in self.sources.runs.items()}
+        if not self.known.documents and not self.problems.met:
+            self.problems.add("--corpus", 0, "no document was brought")
+        unused = {key.partition(".")[0] for key in self.sources.columns} - self._kinds()
+        for kind in sorted(unused):
+            self.problems.add("--map", 0, f"names a column of {kind}, but no such file was brought")
+        self.problems.stop()
+        documents, queries = tuple(self.known.documents.values()), tuple(self.known.queries.values())
+        return Brought(documents, queries, judged, runs, found, self.columns)
+
+    def _kinds(self) -> set[str]:
+        given = {"corpus": self.sources.corpus, "queries": self.sources.queries, "judgments": self.sources.judgments,
+                 "pairs": self.sources.pairs, "answers": self.sources.answers}  # fmt: skip
+        return {kind for kind, value in given.items() if value}
 
 
-def _grade(value: object) -> int | None:
-    try:
-        number = float(str(value))
-    except ValueError:
-        return None
-    return int(number) if number.is_integer() and int(number) in GRADES else None
-
-
-def read_judgments(
-    path: Path, queries: Mapping[str, Query], documents: set[str], problems: Problems
-) -> tuple[Judgment, ...]:
-    """Judgments of a TSV, TREC qrels or JSONL file; ids must be known, grades whole numbers 0 to 4."""
-    seen: dict[tuple[str, str], tuple[int, int]] = {}
-    for line, query, document, value in _judgment_rows(path, problems):
-        grade = _grade(value)
-        if query not in queries:
-            problems.add(path, line, f"query {query!r} is not among the queries")
-        if document not in documents:
-            problems.add(path, line, f"document {document!r} is not in the corpus")
-        if grade is None:
-            problems.add(path, line, f"grade is {shown(value)}, must be a whole number from 0 to 4")
-            continue
-        first = seen.setdefault((query, document), (grade, line))
-        if first[0] != grade:
-            problems.add(path, line, f"grades {document!r} for {query!r} {grade}, line {first[1]} graded it {first[0]}")
-    return tuple(Judgment(query, document, grade) for (query, document), (grade, _) in seen.items())
-
-
-def _refuse_shared_queries(judgments: Mapping[str, tuple[Judgment, ...]], sources: Sources, problems: Problems) -> None:
-    owner: dict[str, str] = {}
-    for split, rows in judgments.items():
-        shared = sorted({row.query for row in rows if owner.get(row.query, split) != split})
-        if shared:
-            others = sorted({owner[query] for query in shared})
-            problems.add(
-                sources.judgments[split],
-                0,
-                f"{len(shared)} queries are judged in {', '.join(others)} too (first: {shared[0]!r}); a split must have its own",
-            )
-        owner.update({row.query: split for row in rows})
-
-
-def read_run(path: Path, documents: set[str], problems: Problems) -> dict[str, dict[str, float]]:
-    """A TREC run file (`query Q0 document rank score tag`): query id to {document id: score}."""
-    run: dict[str, dict[str, float]] = {}
-    for line, cells in read_columns(path, problems, None):
-        if len(cells) != 6:
-            problems.add(path, line, f"has {len(cells)} columns, a TREC run has 6 (query Q0 document rank score tag)")
-            continue
-        query, _, document, _, value, _ = cells
-        try:
-            score = float(value)
-        except ValueError:
-            score = math.nan
-        if not math.isfinite(score):
-            problems.add(path, line, f"score is {value!r}, must be a number")
-        if document not in documents:
-            problems.add(path, line, f"document {document!r} is not in the corpus")
-        if document in run.setdefault(query, {}):
-            problems.add(path, line, f"ranks {document!r} twice for {query!r}")
-        run[query][document] = score
-    return run
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(p for p in path.rglob("*") if p.is_file()) if is_dataset(path) else list(walk(path, Problems()).texts)
