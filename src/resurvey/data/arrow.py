@@ -36,7 +36,7 @@ def parquet(path: Path, problems: Problems) -> Table:
         return Table(path, (), [])
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
-        if file.metadata.num_rows > MOST_ROWS or not file.schema_arrow.names:
+        if file.metadata.num_rows > MOST_ROWS:
             problems.add(path, 0, f"says it holds {file.metadata.num_rows:,} rows, at most {MOST_ROWS:,} can be")
             return Table(path, (), [])
         return _table(path, file.schema_arrow, file.iter_batches(BATCH), problems)
@@ -50,7 +50,7 @@ def dataset(folder: Path, problems: Problems) -> dict[str, Table]:
     splits = folder / DICT
     if splits.is_file():
         names = _object(splits, problems).get("splits")
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        if not isinstance(names, list) or not names or not all(_is_name(name) for name in names):
             problems.add(splits, 0, "names no splits")
             return {}
         return {name: _saved(folder / name, problems) for name in names}
@@ -76,6 +76,11 @@ def _saved(folder: Path, problems: Problems) -> Table:
     for table in tables:
         rows += [(len(rows) + place, cells) for place, (_, cells) in enumerate(table.rows, start=1)]
     return Table(folder, tables[0].columns if tables else (), rows)
+
+
+def _is_name(value: object) -> bool:
+    """Whether a value names something right inside the folder."""
+    return isinstance(value, str) and value not in ("", ".", "..") and "/" not in value and "\0" not in value
 
 
 def _stream(path: Path, problems: Problems) -> Table:

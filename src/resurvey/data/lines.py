@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import gzip
-import os
 import shlex
 import zlib
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ class Problems:
 
     def add(self, path: Path | str, line: int, what: str, option: str = "") -> None:
         """Note one problem at a line (0: the file as a whole); `option` would mend it."""
-        self.met.append((str(path), line, what))
+        self.met.append((path_name(path), line, what))
         if option:
             self.options[option] = self.options.get(option, 0) + 1
 
@@ -58,9 +57,9 @@ def shown(value: object, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def path_name(path: Path) -> str:
+def path_name(path: Path | str) -> str:
     """A path as text that can be written, even where the file system's bytes are not UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def read_bytes(path: Path, problems: Problems) -> bytes | None:

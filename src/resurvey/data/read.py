@@ -168,23 +168,20 @@ class _Reading:
         self.known = Known({}, {}, self.problems, self.sources.add_texts)
         self.grades = Grades(self.problems)
 
-    def _one(
-        self, path: Path, kind: str, plain: tables.Reader, unneeded: Sequence[str]
-    ) -> tuple[Table, Columns] | None:
+    def _one(self, path: Path, kind: str, plain: tables.Reader) -> tuple[Table, Columns] | None:
         found = tables.read_tables(path, self.problems, plain)
         table = tables.one_table(found, path, self.problems, kind)
-        return self._assigned(table, kind, unneeded) if table else None
+        if table is None:
+            return None
+        lines = kind == "queries" and table.columns == ("text",)  # a text file's ids are its line numbers
+        referred = bool(self.sources.judgments or self.sources.runs)
+        return self._assigned(table, kind, () if referred and not lines else ("id",))
 
     def _assigned(self, table: Table, kind: str, unneeded: Sequence[str] = ()) -> tuple[Table, Columns] | None:
         found = assign(table, kind, self.sources.columns, self.problems, unneeded)
         if found:
             self.columns[path_name(found[1].path)] = found[1].shown()
         return found
-
-    @property
-    def _counted(self) -> tuple[str, ...]:
-        """Ids may be counted here where nothing refers to them."""
-        return () if self.sources.judgments or self.sources.runs else ("id",)
 
     @property
     def _documents(self) -> Container[str]:
@@ -211,7 +208,7 @@ class _Reading:
             self.known.documents, columns = read_folder(path, self.problems)
             self.columns[path_name(path)] = columns.shown()
         else:
-            found = self._one(path, "corpus", tables.text_lines, self._counted)
+            found = self._one(path, "corpus", tables.text_lines)
             if found:
                 self.known.documents, columns = records.documents(*found, self.problems)
                 self.columns[path_name(path)] = columns.shown()
@@ -226,9 +223,7 @@ class _Reading:
         """The queries."""
         before = len(self.problems.met)
         if self.sources.queries is not None:
-            plain = self.sources.queries.suffix.lower() in (".txt", "")
-            unneeded = ("id",) if plain else self._counted
-            found = self._one(self.sources.queries, "queries", tables.text_lines, unneeded)
+            found = self._one(self.sources.queries, "queries", tables.text_lines)
             self.known.queries = records.queries(*found, self.problems) if found else {}
             if not self.known.queries and len(self.problems.met) > before:
                 self.lost.add("queries")
@@ -257,7 +252,7 @@ class _Reading:
     def answers(self) -> tuple[Answer, ...]:
         """The answer log."""
         path = self.sources.answers
-        found = self._one(path, "answers", grids.plain_file, ()) if path else None
+        found = self._one(path, "answers", grids.plain_file) if path else None
         return answers(*found, self.known) if found else ()
 
     def _splits(self, split: str, path: Path, plain: tables.Reader) -> dict[str, Table]:
@@ -266,6 +261,8 @@ class _Reading:
             side = SPLIT_NAMES.get(name.lower())
             if side is None:
                 self.problems.add(path, 0, f"has the split {shown(name)}, which is none of train, dev and test")
+            elif (side or split) in found:
+                self.problems.add(path, 0, f"has two splits that are both {side}")
             else:
                 found[side or split] = table
                 self.places[side or split] = path

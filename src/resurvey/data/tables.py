@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resurvey.data import arrow, grids, objects, topics
+from resurvey.data.columns import ROLES, plain_name
 from resurvey.data.lines import Problems, read_bytes
 from resurvey.data.rows import Table
 
@@ -40,6 +41,7 @@ FORMATS = (
     Format("Parquet", (".parquet", ".pq"), _begins(rb"PAR1"), arrow.parquet, "lines in messages are row numbers"),
     Format("TREC topics", (".topics", ".xml", ".sgml"), _begins(rb"<(?:\?xml|!|top)"), topics.read, "SGML or XML"),
 )  # fmt: skip
+KNOWN = {name for role in ROLES for name in role.known}
 BY_SUFFIX: Mapping[str, Format] = {suffix: row for row in FORMATS for suffix in row.suffixes}
 
 
@@ -60,14 +62,22 @@ def read_tables(path: Path, problems: Problems, plain: Reader) -> dict[str, Tabl
 
 def _reader(path: Path, problems: Problems, plain: Reader) -> Reader | None:
     name = path.name.lower().removesuffix(".gz")
-    found = BY_SUFFIX.get(Path(name).suffix)
-    if found:
-        return found.read
+    known = BY_SUFFIX.get(Path(name).suffix)
+    if known:
+        return known.read
     data = read_bytes(path, problems)
     if data is None:
         return None
     start = data[:4096]
-    return next((row.read for row in FORMATS if row.begins and row.begins.match(start)), plain)
+    found = next((row.read for row in FORMATS if row.begins and row.begins.match(start)), None)
+    return found or (grids.csv_file if not name.endswith(".txt") and _named_cells(start) else plain)
+
+
+def _named_cells(start: bytes) -> bool:
+    """Whether a file begins with a line of cells, one of them a name that columns usually have."""
+    first = start.decode("utf-8-sig", "replace").lstrip().partition("\n")[0]
+    cells = max((first.split(separator) for separator in grids.SEPARATORS), key=len)
+    return len(cells) > 1 and any(plain_name(cell.strip(' "\r')) in KNOWN for cell in cells)
 
 
 def text_lines(path: Path, problems: Problems) -> Table:
