@@ -88,7 +88,15 @@ class Columns:
         if "id" in self.roles and not self.roles["id"]:
             note["id"] = "the row's number"
         rest = {"metadata" if self.kind == "corpus" else "not read": ", ".join(self.rest)} if self.rest else {}
-        found = {**note, **{role: " or ".join(names) for role, names in self.roles.items() if names}, **rest}
+        found = {
+            **note,
+            **{
+                role: (", " if role == "negative" else " or ").join(names)
+                for role, names in self.roles.items()
+                if names
+            },
+            **rest,
+        }
         return {role: names.encode("utf-8", "replace").decode() for role, names in found.items()}
 
 

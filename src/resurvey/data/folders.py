@@ -64,6 +64,9 @@ def read_folder(folder: Path, problems: Problems) -> tuple[dict[str, Document], 
             documents[document.id] = document
             fields.update(dict.fromkeys(document.metadata))
     roles = {"id": ("path",), "title": ("front matter, heading", "file name"), "text": ("the file",)}
+    if found.others:
+        kinds = sorted({path.suffix.lower() or "no suffix" for path in found.others})
+        roles["not read"] = (f"{len(found.others):,} files of other kinds ({' '.join(kinds[:8])})",)
     return documents, Columns(folder, "corpus", roles, tuple(fields))
 
 
