@@ -63,9 +63,7 @@ def dataset(folder: Path, problems: Problems) -> dict[str, Table]:
 def _saved(folder: Path, problems: Problems) -> Table:
     state = _object(folder / STATE, problems)
     files = state.get("_data_files")
-    if not isinstance(files, list) or not all(
-        isinstance(f, dict) and isinstance(f.get("filename"), str) for f in files
-    ):
+    if not isinstance(files, list) or not all(isinstance(f, dict) and _is_name(f.get("filename")) for f in files):
         problems.add(folder / STATE, 0, "names no data files")
         return Table(folder, (), [])
     if state.get("_indices_files") or state.get("_indices_data_files"):

@@ -22,6 +22,8 @@ UNDERLINED = (*MARKDOWN, ".rst")
 SUFFIXES = (*UNDERLINED, ".txt")
 MOST_FRONT = 20_000
 """Characters of front matter; more than any page has, and little enough to parse at once."""
+MOST_BRACKETS = 200
+"""Nested brackets cost the parser the square of their number."""
 UNSAFE = re.compile(r"[\s\0%\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -95,24 +97,28 @@ def _escaped(match: re.Match[str]) -> str:
 
 def _parts(path: Path, text: str, problems: Problems) -> tuple[dict[str, Any], str]:
     """Front matter between two lines of `---`, and the rest."""
-    if not text.startswith("---\n"):
-        return {}, text
-    end = text.find("\n---\n", 3)
+    end = text.find("\n---\n", 3) if text.startswith("---\n") else -1
     if end < 0:
         return {}, text
-    front, body = text[4 : end + 1], text[end + 5 :]
-    if len(front) > MOST_FRONT:
-        problems.add(path, 1, f"has front matter of {len(front):,} characters, at most {MOST_FRONT:,} are read")
-        return {}, body
+    value = _front(path, text[4 : end + 1], problems)
+    if not isinstance(value, dict):
+        return {}, text  # two rules around plain text are no front matter
+    fields = {name: str(v) if isinstance(v, datetime.date) else v for name, v in value.items()}
+    return fields, text[end + 5 :]
+
+
+def _front(path: Path, front: str, problems: Problems) -> Any:
+    """The value of front matter; no fields, with a problem, where it is broken or too much to parse."""
+    if len(front) > MOST_FRONT or sum(map(front.count, "[{")) > MOST_BRACKETS:
+        what = f"has front matter of more than {MOST_FRONT:,} characters or {MOST_BRACKETS} brackets"
+        problems.add(path, 1, what)
+        return {}
     try:
-        value = yaml.safe_load(front) if front.strip() else {}
+        return yaml.safe_load(front) if front.strip() else {}
     except Exception as error:  # besides YAMLError, the values' own constructors raise what they like
         mark = getattr(error, "problem_mark", None)
         problems.add(path, 2 + (mark.line if mark else 0), f"has broken front matter: {_reason(error)}")
-        return {}, body
-    if not isinstance(value, dict):
-        return {}, text  # two rules around plain text are no front matter
-    return {name: str(v) if isinstance(v, datetime.date) else v for name, v in value.items()}, body
+        return {}
 
 
 def _reason(error: Exception) -> str:

@@ -33,6 +33,10 @@ class Grades:
             what = f"grades {shown(document)} for {shown(query)} {grade}, {other} graded it {first}"
             self.problems.add(path, line, what)
 
+    def relevant(self, query: str, document: str) -> bool:
+        """Whether some split grades the document above 0 for the query."""
+        return any(pairs.get((query, document), (0, ""))[0] > 0 for pairs in self.given.values())
+
     def judgments(self) -> dict[str, tuple[Judgment, ...]]:
         """The grades as records, by split."""
         return {

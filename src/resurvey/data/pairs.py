@@ -14,10 +14,12 @@ from resurvey.data.texts import Known
 def pair(table: Table, columns: Columns, split: str, known: Known, grades: Grades) -> None:
     """Add a table's pairs to `grades`: positives 1 (or the row's grade), negatives 0."""
     path = table.path
+    grades.given.setdefault(split, {})
     for line, cells in table.rows:
         query = known.query(columns.value(cells, "query")[1], path, line)
         value = columns.value(cells, "grade")[1]
-        grade = grade_of(1 if value is None else value)
+        given = value is not None
+        grade = grade_of(value if given else 1)
         if grade is None:
             grades.problems.add(path, line, bad_grade(value))
         positives = several(columns.value(cells, "positive")[1])
@@ -26,8 +28,11 @@ def pair(table: Table, columns: Columns, split: str, known: Known, grades: Grade
         negatives = [one for column in columns.roles.get("negative", ()) for one in several(cells.get(column))]
         for value, graded in [*((one, grade) for one in positives), *((one, 0) for one in negatives)]:
             document = known.document(value, path, line)
-            if query is not None and document is not None and graded is not None:
-                grades.add(split, query, document, graded, path, line)
+            if query is None or document is None or graded is None:
+                continue
+            if graded and not given and grades.relevant(query, document):
+                continue  # a pair says relevant, not how much
+            grades.add(split, query, document, graded, path, line)
 
 
 def several(cell: Any) -> list[Any]:

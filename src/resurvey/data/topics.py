@@ -11,8 +11,9 @@ from resurvey.data.rows import Row, Table, table_of
 
 BLOCK = re.compile(r"<top(?:ic)?(?=[\s>])([^<>]*)>", re.IGNORECASE)
 END = re.compile(r"</top(?:ic)?>", re.IGNORECASE)
-FIELD = re.compile(r"<([a-z]+)[^<>]*>([^<]*)", re.IGNORECASE)
-NUMBER = re.compile(r"\b(?:number|num|id)\s*=\s*[\"']?([^\"'\s]+)", re.IGNORECASE)
+FIELD = re.compile(r"<([a-z]++)[^<>]*+>([^<]*+)", re.IGNORECASE)
+"""Nothing here is tried twice: a tag that never ends must not cost the square of its length."""
+NUMBER = re.compile(r"\b(?:number|num|id)\s*+=\s*+[\"']?([^\"'\s]+)", re.IGNORECASE)
 LABEL = re.compile(r"^(?:number|topic|title|description|narrative)\s*:", re.IGNORECASE)
 ASKED = ("title", "query", "question", "desc", "description")
 
