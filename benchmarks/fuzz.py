@@ -75,10 +75,10 @@ def main() -> None:
     failures: list[str] = []
     with tempfile.TemporaryDirectory(dir=place) as folder:
         root = Path(folder)
-        seeds = {name: seed for name, seed in _seeds(root / "good").items() if arguments.reader in ("", name)}
-        each = -(-arguments.examples // len(seeds))
+        readers = {name: seed for name, seed in seeds(root / "good").items() if arguments.reader in ("", name)}
+        each = -(-arguments.examples // len(readers))
         total = 0
-        for name, seed in seeds.items():
+        for name, seed in readers.items():
             counts, worst, failed = _fuzz(name, seed, each, arguments.seed, root)
             failures += failed
             total += sum(counts.values())
@@ -129,11 +129,11 @@ def _read(sources: Sources) -> str:
     except ResurveyError as error:
         str(error).encode()
         return "refused"
-    _check(brought)
+    check(brought)
     return "read"
 
 
-def _check(brought: Brought) -> None:
+def check(brought: Brought) -> None:
     """What was read whole can be written and named."""
     assert brought.documents
     known = {document.id for document in brought.documents}
@@ -294,10 +294,10 @@ def _put(path: Path, data: bytes) -> Path:
     return path
 
 
-def _seeds(root: Path) -> dict[str, Seed]:
+def seeds(root: Path) -> dict[str, Seed]:
     """Every reader by name: each kind of file in each format."""
     whole = Sources(_put(root / "corpus.jsonl", _jsonl(DOCUMENTS)), _put(root / "queries.jsonl", _jsonl(QUERIES)))
-    seeds: dict[str, Seed] = {}
+    found: dict[str, Seed] = {}
     for name, write in WRITERS.items():
         corpus, queries, judgments, pairs, answers = (
             _put(root / f"{kind}-{name}" / f"{kind}.{name}".rstrip("."), write(rows))
@@ -305,34 +305,34 @@ def _seeds(root: Path) -> dict[str, Seed]:
                                ("answers", ANSWERS))
         )  # fmt: skip
         label = name or "unnamed"
-        seeds[f"corpus {label}"] = Seed(replace(whole, corpus=corpus), corpus)
-        seeds[f"queries {label}"] = Seed(replace(whole, queries=queries), queries)
-        seeds[f"judgments {label}"] = Seed(replace(whole, judgments={"": judgments}), judgments)
-        seeds[f"pairs {label}"] = Seed(replace(whole, pairs=pairs, add_texts=name != "csv"), pairs)
-        seeds[f"answers {label}"] = Seed(replace(whole, answers=answers, add_texts=name != "csv"), answers)
+        found[f"corpus {label}"] = Seed(replace(whole, corpus=corpus), corpus)
+        found[f"queries {label}"] = Seed(replace(whole, queries=queries), queries)
+        found[f"judgments {label}"] = Seed(replace(whole, judgments={"": judgments}), judgments)
+        found[f"pairs {label}"] = Seed(replace(whole, pairs=pairs, add_texts=name != "csv"), pairs)
+        found[f"answers {label}"] = Seed(replace(whole, answers=answers, add_texts=name != "csv"), answers)
     topics, qrels = _put(root / "t.topics", TOPICS), _put(root / "j.qrels", QRELS)
     run, lines = _put(root / "r.trec", RUN), _put(root / "q.txt", b"leaking seal\nnoise\n")
-    seeds["queries topics"] = Seed(replace(whole, queries=topics), topics)
-    seeds["queries txt"] = Seed(replace(whole, queries=lines), lines)
-    seeds["judgments qrels"] = Seed(replace(whole, judgments={"": qrels}), qrels)
-    seeds["run trec"] = Seed(replace(whole, runs={"old": run}), run)
+    found["queries topics"] = Seed(replace(whole, queries=topics), topics)
+    found["queries txt"] = Seed(replace(whole, queries=lines), lines)
+    found["judgments qrels"] = Seed(replace(whole, judgments={"": qrels}), qrels)
+    found["run trec"] = Seed(replace(whole, runs={"old": run}), run)
     _put(root / "pages" / "b" / "other.txt", b"plain text\n")
     for suffix in ("md", "rst", "txt"):
         page = _put(root / f"pages-{suffix}" / "a b" / f"page.{suffix}", PAGE)
-        seeds[f"folder {suffix}"] = Seed(Sources(root / f"pages-{suffix}"), page)
+        found[f"folder {suffix}"] = Seed(Sources(root / f"pages-{suffix}"), page)
     for part in ("state.json", "data-00000-of-00001.arrow"):
         saved = root / f"saved-{part[:5]}"
         _put(saved / "dataset_info.json", b"{}")
         _put(saved / "data-00000-of-00001.arrow", _arrow(DOCUMENTS))
         _put(saved / "state.json", b'{"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_split": null}')
-        seeds[f"dataset {part}"] = Seed(Sources(saved), saved / part)
+        found[f"dataset {part}"] = Seed(Sources(saved), saved / part)
     split = root / "splits"
     for side in ("train", "test"):
         _put(split / side / "data.arrow", _arrow(GRADES[:1] if side == "train" else GRADES[1:]))
         _put(split / side / "state.json", b'{"_data_files": [{"filename": "data.arrow"}]}')
     listed = _put(split / "dataset_dict.json", b'{"splits": ["train", "test"]}')
-    seeds["dataset splits"] = Seed(replace(whole, judgments={"": split}), listed)
-    return seeds
+    found["dataset splits"] = Seed(replace(whole, judgments={"": split}), listed)
+    return found
 
 
 if __name__ == "__main__":
