@@ -207,3 +207,9 @@ def test_rows_without_ids_are_numbered_where_nothing_names_them(tmp_path: Path) 
     brought = read(Sources(corpus))
     assert [document.id for document in brought.documents] == ["1", "2"]
     assert brought.columns[str(corpus)]["id"] == "the row's number"
+
+
+def test_titles_may_be_all_the_text_there_is(tmp_path: Path) -> None:
+    corpus = tmp_path / "c.csv"
+    corpus.write_text("id,title,brand\na,Blue pump,Acme\n", encoding="utf-8")
+    assert read(Sources(corpus)).documents == (Document("a", "", "Blue pump", {"brand": "Acme"}),)

@@ -143,16 +143,16 @@ def assign(
             fine = False
             what = f"has no column {shown(column)} for --map {kind}.{name}; {_there(table)}"
             problems.add(table.path, 0, what)
-    for role in _roles(kind):
-        either = role.key == "corpus.text" and roles.get("title")
-        if role.required and role.name not in unneeded and not roles.get(role.name) and role.name not in chosen:
-            if either:
-                continue
-            fine = False
-            likely = _likely(role, table, {column for names in roles.values() for column in names})
-            what = f"has no column for {role.key} ({role.sentence}); {_there(table)}"
-            problems.add(table.path, 0, what, f"--map {role.key}={likely}" if likely else "")
     used = {column for names in roles.values() for column in names}
+    for role in _roles(kind):
+        if not role.required or role.name in (*unneeded, *chosen) or roles.get(role.name):
+            continue
+        if role.key == "corpus.text" and roles.get("title") and not _words(table, used):
+            continue
+        fine = False
+        likely = _likely(role, table, used)
+        what = f"has no column for {role.key} ({role.sentence}); {_there(table)}"
+        problems.add(table.path, 0, what, f"--map {role.key}={likely}" if likely else "")
     rest = tuple(column for column in table.columns if column not in used)
     return (table, Columns(table.path, kind, roles, rest, places is None)) if fine else None
 
@@ -236,6 +236,12 @@ def _there(table: Table) -> str:
     names = ", ".join(shown(column, 40)[1:-1] for column in table.columns[:12])
     names += ", …" if len(table.columns) > 12 else ""
     return f"its columns are {names}" if table.typed else f"its first line names {names} (no header? give numbers)"
+
+
+def _words(table: Table, used: set[str]) -> bool:
+    """Whether a column that plays no role holds words, so that titles may not be all the text there is."""
+    free = [column for column in table.columns if column not in used]
+    return any(" " in cell for _, cells in table.rows for c in free if isinstance(cell := cells.get(c), str))
 
 
 def _likely(role: Role, table: Table, used: set[str]) -> str:
