@@ -16,10 +16,11 @@ Write = Callable[[str, str], Path]
 
 @pytest.fixture
 def corpus(write: Write) -> Path:
-    return write("goods.csv", "sku;name;prose;price\nA1;Pump;seal and valve;10\nA2;Rotor;turns;3\n")
+    return write("goods.csv", "sku;name;description;price\nA1;Pump;seal and valve;10\nA2;Rotor;turns;3\n")
 
 
-def test_init_prints_what_it_guessed_and_map_corrects_it(corpus: Path, model_folder: Path, tmp_path: Path) -> None:
+def test_init_prints_what_it_guessed_and_map_corrects_it(write: Write, model_folder: Path, tmp_path: Path) -> None:
+    corpus = write("goods.csv", "sku;name;prose;price\nA1;Pump;seal and valve;10\nA2;Rotor;turns;3\n")
     guessed = call("init", tmp_path / "ws", "--corpus", corpus, "--model", model_folder)
     assert guessed.code == 1
     assert "Next: the same command with --map corpus.text=prose; nothing was imported" in guessed.err
