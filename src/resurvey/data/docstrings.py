@@ -53,7 +53,7 @@ MODULES: dict[str, tuple[str, ...]] = {
 
 MOST = 2000
 SUMMARY_WORDS, REST_WORDS = 4, 15
-LONGEST = 1200
+LONGEST = 800
 """Characters kept of one entry, up to the end of a paragraph: the demo embeds all of them on a laptop."""
 SIGNATURE_LINE = re.compile(r"^[\w.]+\(.*\)(\s*->.*)?$", re.DOTALL)
 
@@ -115,7 +115,7 @@ def _public(name: str) -> Iterator[tuple[str, Any]]:
 def _entry(name: str, thing: Any, side: str) -> Entry | None:
     paragraphs = (inspect.getdoc(thing) or "").strip().split("\n\n")
     signature = _signature(thing)
-    if SIGNATURE_LINE.match(paragraphs[0]) and len(paragraphs) > 1:  # written in C: the first line is the signature
+    while len(paragraphs) > 1 and SIGNATURE_LINE.match(paragraphs[0]):  # written in C: the first line is the signature
         signature = signature or paragraphs[0][paragraphs[0].index("(") :]
         paragraphs = paragraphs[1:]
     summary = " ".join(paragraphs[0].split())
@@ -176,7 +176,12 @@ def write(folder: Path, most: int = MOST, seed: int = 13, progress: Progress = s
 
 def _write_rows(folder: Path, rows: Sequence[Entry]) -> None:
     documents = [
-        {"_id": e.name, "title": e.name, "text": f"{e.signature}\n\n{e.rest}".strip(), "metadata": {"package": e.package}}
+        {
+            "_id": e.name,
+            "title": e.name,
+            "text": f"{e.signature}\n\n{e.rest}".strip(),
+            "metadata": {"package": e.package},
+        }
         for e in rows
     ]
     asked: dict[str, str] = {}
