@@ -97,6 +97,7 @@ def diagnose(session: Session) -> Diagnosis:
             from resurvey.diagnose.examine import Patient, examine
             from resurvey.treat.ladder import BASE, LEXICAL, RRF, baseline_nodes
 
+            session.progress("Diagnosing", 0, 1)
             trial = session.trial
             runs = {name: trial.run(node) for name, node in baseline_nodes(trial.depth).items()}
             named = {"dense": runs[BASE], "lexical": runs[LEXICAL], "fused": runs[RRF]}
@@ -140,6 +141,7 @@ def treat(session: Session, effort: str, steps: Sequence[str] = ()) -> list[Cand
     ladder = workspace.candidates / "ladder.json"
     with _stage(workspace, "treat", key, ladder) as stale:
         if stale:
+            session.progress("Treating", 0, 1)
             registry.clear_unfinished(key)
             write_json(ladder, _climb(session, registry, chosen, key))
     return [registry.get(id) for id in read_json(ladder)["candidates"]]
@@ -205,6 +207,7 @@ def report(session: Session) -> Path:
     key = workspace.key(workspace.data_key(), reads, *map(file_digest, inputs))
     with _stage(workspace, "report", key, page, facts) as stale:
         if stale:
+            session.progress("Reporting", 0, 1)
             found = gather(workspace)
             write_json(facts, found)
             for name, picture in slides(found).items():

@@ -80,7 +80,7 @@ def separation_finding(
     for place, query in enumerate(queries):
         judged = {rows[document]: grade for document, grade in qrels[query.id].items()}
         right = [column for column, grade in judged.items() if grade > 0]
-        others = np.setdiff1d(rng.integers(0, similar.shape[1], RANDOM_PASSAGES), list(judged))
+        others = np.setdiff1d(rng.integers(0, similar.shape[1], RANDOM_PASSAGES), right)
         if not right or not len(others):
             continue
         values.append(_auc(similar[place, right], similar[place, others]))

@@ -106,7 +106,8 @@ class Registry:
     def keep_baselines(self, scores: Mapping[str, Scores], found: Mapping[str, Ranked] | None = None) -> None:
         """Write the per-query scores and rankings of the untouched pipelines and the user's runs."""
         _write_scores(self.folder / BASELINES, scores)
-        _write_ranked(self.folder / RANKINGS, found or {})
+        if found:
+            _write_ranked(self.folder / RANKINGS, found)
 
     def ranked(self, id: str) -> Ranked | None:
         """What a candidate or an untouched pipeline returned, held out; None where nothing was kept."""

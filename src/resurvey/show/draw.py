@@ -29,12 +29,8 @@ def plain(axes: Any, colours: Colours) -> None:
 
 
 def _label(text: str, most: int) -> str:
-    shown = text.replace("$", "\\$")  # mathtext
-    return (
-        textwrap.shorten(shown, most, placeholder="…")
-        if " " in shown
-        else shown[: most - 1] + "…" * (len(shown) > most)
-    )
+    cut = text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+    return cut.replace("$", "\\$")  # matplotlib would set it as a formula
 
 
 def _rows(axes: Any, names: Sequence[str], colours: Colours) -> None:
@@ -75,7 +71,8 @@ def ladder(axes: Any, facts: Json, colours: Colours, narrow: bool) -> None:
     _rows(axes, [_label(row["name"], 16 if narrow else 26) for row in rows], colours)
     axes.set_xlim(left, right)
     axes.set_xlabel(
-        f"points against {facts['best_untouched']}, 95 % interval" + ("" if narrow else f"; right: {facts['measure']}")
+        f"points against {_label(facts['best_untouched'], 12)}, 95 % interval"
+        + ("" if narrow else f"; right: {facts['measure']}")
     )
     for label, row in zip(axes.get_yticklabels(), rows, strict=True):
         label.set_fontweight("bold" if row["live"] else "normal")
@@ -112,7 +109,7 @@ def slices(axes: Any, facts: Json, colours: Colours, narrow: bool) -> None:
     axes.grid(axis="x", color=colours["line"], linewidth=0.6)
     axes.set_axisbelow(True)
     axes.set_xlabel(
-        f"{facts['measure']}: hollow {facts['best_untouched']}"
+        f"{facts['measure']}: hollow {_label(facts['best_untouched'], 12)}"
         + (", full: what is live" if rows[0]["after"] is not None else "")
     )
 
@@ -170,13 +167,14 @@ def scores(axes: Any, facts: Json, colours: Colours, _narrow: bool) -> None:
     """Cosines of queries with relevant, judged irrelevant and random documents, each as shares."""
     found = _finding(facts, "R10-separation")
     assert found is not None
-    edges = found["evidence"]["edges"]
-    for name, counts in found["evidence"]["histograms"].items():
-        total = max(1, sum(counts))
-        axes.stairs([100 * n / total for n in counts], edges, color=colours[SERIES[name]], fill=True, alpha=0.35)
-        axes.stairs([100 * n / total for n in counts], edges, color=colours[SERIES[name]], label=name, linewidth=1.4)
-    used = [place for counts in found["evidence"]["histograms"].values() for place, n in enumerate(counts) if n]
-    axes.set_xlim(edges[min(used)] - 0.02, edges[max(used) + 1] + 0.02)
+    groups = found["evidence"]["histograms"]
+    used = [place for counts in groups.values() for place, n in enumerate(counts) if n]
+    low, high = min(used), max(used) + 1  # nothing is clipped, so what lies outside must not be drawn
+    for name, counts in groups.items():
+        shares = [100 * n / max(1, sum(counts)) for n in counts[low:high]]
+        edges = found["evidence"]["edges"][low : high + 1]
+        axes.stairs(shares, edges, color=colours[SERIES[name]], fill=True, alpha=0.35)
+        axes.stairs(shares, edges, color=colours[SERIES[name]], label=name, linewidth=1.4)
     axes.set_xlabel("cosine with the query")
     axes.set_ylabel("% of the pairs")
     axes.legend(frameon=False, labelcolor=colours["dim"], loc="upper right")

@@ -72,8 +72,8 @@ def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
     node = baseline_nodes(trial.depth)[BASE]
     state = State(node, trial.run(node), node)
     accepted = BASE
-    for row in rows:
-        trial.progress(f"trying {row.name}", 0, 1)
+    for place, row in enumerate(rows):
+        trial.progress(f"Trying {row.name}", place, len(rows))
         attempt = row.attempt(trial, state)
         if isinstance(attempt, Nothing):
             yield Rung(row, None, None, None, False, attempt.reason, {})
@@ -81,6 +81,7 @@ def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
         scores = trial.scores(attempt.state.run, row.name)
         before = trial.scores(state.run, accepted)
         places = trial.selection
+        trial.progress("comparing", 0, 1)
         comparison = compare(
             trial.part(before, places), trial.part(scores, places),
             confidence=trial.settings.number("confidence"), seed=trial.settings.integer("seed"),
