@@ -28,9 +28,7 @@ def commands() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def desk(
-    tmp_path_factory: pytest.TempPathFactory, documents: tuple[Document, ...], queries: tuple[Query, ...]
-) -> Path:
+def desk(tmp_path_factory: pytest.TempPathFactory, documents: tuple[Document, ...], queries: tuple[Query, ...]) -> Path:
     """What a reader of the pages has: a BEIR folder, the same as single files, a run of another engine, a workspace."""
     folder = tmp_path_factory.mktemp("desk")
     data = folder / "my-data"
@@ -72,9 +70,7 @@ def test_blocks_are_of_kinds_that_are_checked() -> None:
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(PAGES.glob("*.md")) if path.stem != "README"])
-def test_every_block_of_a_page_runs(
-    name: str, desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_block_of_a_page_runs(name: str, desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(desk, tmp_path / "desk")
     monkeypatch.chdir(tmp_path / "desk")
     if name in FRESH:

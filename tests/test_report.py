@@ -127,7 +127,7 @@ def test_every_rung_and_every_untouched_pipeline_is_on_the_page(page: str, facts
         assert rung["id"] in shown
         assert rung["reason"] in shown
         if rung["comparison"]:
-            assert f"{rung['comparison']['challenger_mean']:.3f}" in shown
+            assert f"{100 * rung['comparison']['difference']:+.1f}" in shown
     assert list(facts["baselines"]) == ["base", "bm25", "rrf", EVIL]
     for name, mean in facts["baselines"].items():
         assert name in shown

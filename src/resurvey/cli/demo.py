@@ -18,7 +18,7 @@ def demo(
     """The whole story on the API reference of packages installed here."""
     from resurvey import demo as story
     from resurvey import loop
-    from resurvey.show.console import ladder_table
+    from resurvey.show.console import standing_table
     from resurvey.show.progress import Bars
     from resurvey.workspace import read_json
 
@@ -39,14 +39,13 @@ def demo(
     say("   Embeds everything on this machine: a few minutes the first time, seconds after that.")
     with session_of(work, quiet=as_json, writes=True) as session:
         result = loop.run(session, "small")
-        candidates = loop.treat(session, "small")
         say("4. resurvey evaluate: what went live, on test queries that nothing was built on")
         proof = story.prove(session)
         facts = read_json(session.workspace.reports / "report.json")
     show(
         as_json,
         facts,
-        ladder_table(candidates, result.live, facts["baselines"]),
+        standing_table(facts),
         f"\n{result.sentence}",
         *([f"Test: {proof.sentence}"] if proof else []),
         f"\nReport: {result.report}",

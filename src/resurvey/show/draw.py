@@ -104,6 +104,7 @@ def slices(axes: Any, facts: Json, colours: Colours, narrow: bool) -> None:
         colour = colours["good" if row["after"] >= row["before"] else "bad"]
         axes.plot([row["before"], row["after"]], [place, place], color=colour, linewidth=1.6, zorder=1)
         axes.plot([row["after"]], [place], "o", color=colour, markersize=6)
+    axes.locator_params(axis="x", nbins=4 if narrow else 8)
     wrap = 18 if narrow else 40
     _rows(axes, [textwrap.fill(f"{_label(row['name'], 60)} ({row['queries']:,})", wrap) for row in rows], colours)
     axes.grid(axis="x", color=colours["line"], linewidth=0.6)

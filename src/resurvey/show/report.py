@@ -49,6 +49,7 @@ def render(facts: Json) -> str:
     readings = {name: evidence[id]["reading"] for name, id in READINGS.items() if id in evidence}
     hubs = evidence.get("R12-hubs", {}).get("evidence", {}).get("hubs", [])[:HUBS]
     shown = facts | {"pictures": pictures, "readings": readings, "hubs": hubs, "glossary": GLOSSARY}
+    shown["steps"] = {rung["id"]: rung for rung in facts["rungs"]}
     return environment.get_template(TEMPLATE).render(**shown).lstrip()
 
 
