@@ -19,11 +19,11 @@ from resurvey.workspace import MARK, Workspace
 BROUGHT, WORK = "api-reference", "work"
 
 
-def bring(root: Path, progress: Progress) -> Path:
-    """The collection as a BEIR folder below `root`, written unless it is there."""
+def bring(root: Path, most: int, progress: Progress) -> Path:
+    """The collection of at most `most` documents as a BEIR folder below `root`, written unless it is there."""
     folder = root / BROUGHT
     if not folder.exists():
-        docstrings.write(folder, progress=progress)
+        docstrings.write(folder, most, progress=progress)
     return folder
 
 

@@ -13,6 +13,7 @@ from resurvey.cli.app import AsJson, app, session_of, show, stoppable
 @app.command()
 def demo(
     root: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to leave it.")] = Path("resurvey-demo"),
+    documents: Annotated[int, typer.Option(min=60, help="At most so many; fewer are faster and show less.")] = 2000,
     as_json: AsJson = False,
 ) -> None:
     """The whole story on the API reference of packages installed here."""
@@ -29,7 +30,7 @@ def demo(
     say(f"1. The documentation of Python packages installed here becomes a collection: {brought}")
     say("   A query is a docstring's first line; the page it was taken from is the right answer.")
     with stoppable(), Bars(as_json) as bars:
-        story.bring(root, bars)
+        story.bring(root, documents, bars)
     say(f"2. resurvey init {work} --beir {brought}")
     with stoppable():
         workspace = story.workspace(root)

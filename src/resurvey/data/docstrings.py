@@ -113,7 +113,7 @@ def _public(name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _entry(name: str, thing: Any, side: str) -> Entry | None:
-    paragraphs = (inspect.getdoc(thing) or "").strip().split("\n\n")
+    paragraphs = re.split(r"\n\s*\n", (inspect.getdoc(thing) or "").strip())
     signature = _signature(thing)
     while len(paragraphs) > 1 and SIGNATURE_LINE.match(paragraphs[0]):  # written in C: the first line is the signature
         signature = signature or paragraphs[0][paragraphs[0].index("(") :]
