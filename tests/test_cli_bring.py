@@ -35,7 +35,7 @@ def test_init_prints_what_it_guessed_and_map_corrects_it(write: Write, model_fol
 
 
 def test_init_takes_pairs_and_answers(corpus: Path, write: Write, model_folder: Path, tmp_path: Path) -> None:
-    pairs = write("pairs.tsv", "query\tpositive\tnegative\nleak\tPump\tA2\nspin\ta new text\tA1\n")
+    pairs = write("pairs.tsv", "query\tpositive\tnegative\nleak\tPump seal and valve\tA2\nspin\ta new text\tA1\n")
     log = write("log.jsonl", '{"query": "leak", "passages": ["A1"], "answer": "seal it"}\n')
     given = ("--corpus", corpus, "--pairs", pairs, "--answers", log, "--model", model_folder)
     refused = call("init", tmp_path / "ws", *given)

@@ -97,6 +97,7 @@ def diagnose(session: Session) -> Diagnosis:
             from resurvey.diagnose.examine import Patient, examine
             from resurvey.treat.ladder import BASE, LEXICAL, RRF, baseline_nodes
 
+            session.progress("Diagnosing", 0, 1)
             trial = session.trial
             runs = {name: trial.run(node) for name, node in baseline_nodes(trial.depth).items()}
             named = {"dense": runs[BASE], "lexical": runs[LEXICAL], "fused": runs[RRF]}
@@ -140,6 +141,7 @@ def treat(session: Session, effort: str, steps: Sequence[str] = ()) -> list[Cand
     ladder = workspace.candidates / "ladder.json"
     with _stage(workspace, "treat", key, ladder) as stale:
         if stale:
+            session.progress("Treating", 0, 1)
             registry.clear_unfinished(key)
             write_json(ladder, _climb(session, registry, chosen, key))
     return [registry.get(id) for id in read_json(ladder)["candidates"]]
@@ -184,8 +186,9 @@ def promote(session: Session, name: str) -> str:
 
 
 def report(session: Session) -> Path:
-    """The report: one self-contained page and the same as JSON below `reports/`."""
-    from resurvey.show.report import gather, render
+    """The report: one self-contained page, the same as JSON, and pictures for slides, below `reports/`."""
+    from resurvey.show.gather import gather
+    from resurvey.show.report import render, slides
 
     workspace = session.workspace
     page, facts = workspace.reports / "report.html", workspace.reports / "report.json"
@@ -200,18 +203,22 @@ def report(session: Session) -> Path:
         )
         if path.exists()
     ]
-    reads = str(len(workspace.recorded("test read")))
+    reads = str(len(workspace.recorded("test numbers")))
     key = workspace.key(workspace.data_key(), reads, *map(file_digest, inputs))
     with _stage(workspace, "report", key, page, facts) as stale:
         if stale:
+            session.progress("Reporting", 0, 1)
             found = gather(workspace)
             write_json(facts, found)
+            for name, picture in slides(found).items():
+                write_bytes(workspace.reports / "figures" / f"{name}.png", picture)
             write_bytes(page, render(found).encode("utf-8"))
     return page
 
 
 def _climb(session: Session, registry: Registry, steps: Sequence[str], key: str) -> Json:
     """Try the steps one after another; every rung becomes a candidate. Returns what `ladder.json` says."""
+    from resurvey.promote.registry import ranked
     from resurvey.search.recipe import recipe
     from resurvey.treat import ladder
     from resurvey.treat.catalog import row
@@ -219,14 +226,19 @@ def _climb(session: Session, registry: Registry, steps: Sequence[str], key: str)
     trial = session.trial
     rows = [row(step) for step in steps]
     untouched = ladder.baselines(trial, session.collection.runs)
-    registry.keep_baselines({found.name: found.scores for found in untouched})
+    judged = {query.id: trial.qrels[query.id] for query in trial.queries}
+    registry.keep_baselines(
+        {found.name: found.scores for found in untouched},
+        {found.name: ranked(found.run, judged) for found in untouched},
+    )
     parent, accepted, ids = ladder.BASE, [], []
     number = registry.next_number()
     for place, rung in enumerate(ladder.corrected(list(ladder.climb(trial, rows)))):
         id = f"{number + place:04d}-{rung.row.name}"
         made = recipe(rung.root, trial.index.encoder) if rung.root else {}
         candidate = Candidate(id, rung.row.name, parent, made, rung.kept, rung.reason, rung.comparison, rung.detail)
-        registry.add(candidate, {rung.scores.measure: rung.scores} if rung.scores else {}, key)
+        found = ranked(rung.run, judged) if rung.run else None
+        registry.add(candidate, {rung.scores.measure: rung.scores} if rung.scores else {}, key, found)
         ids.append(id)
         if rung.kept:
             parent = id

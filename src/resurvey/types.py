@@ -141,6 +141,15 @@ class Run:
         return Run(self.name, {query: ranking.top(k) for query, ranking in self.rankings.items()})
 
 
+def as_run(name: str, scores: Mapping[str, Mapping[str, float]]) -> Run:
+    """A run given as {query: {document: score}}, as TREC files are read: by score, then by id as trec_eval ties."""
+    rankings = {}
+    for query, found in scores.items():
+        ordered = sorted(found, key=lambda document: (found[document], document), reverse=True)
+        rankings[query] = Ranking(ordered, np.array([found[d] for d in ordered], dtype=np.float32))
+    return Run(name, rankings)
+
+
 Qrels: TypeAlias = Mapping[str, Mapping[str, int]]
 """Judgments as evaluators want them: query id to {document id: grade}."""
 
@@ -188,6 +197,20 @@ class Comparison:
         if self.p_corrected < 1 - self.interval.confidence:
             return "better" if self.difference > 0 else "worse"
         return "no difference shown"
+
+    @property
+    def sentence(self) -> str:
+        """The comparison for people, in points (hundredths of the measure)."""
+        low, high = 100 * self.interval.low, 100 * self.interval.high
+        sure = (
+            "more than chance explains"
+            if self.p_corrected < 1 - self.interval.confidence
+            else f"not beyond chance (these queries show differences from {100 * self.detectable:.1f} points)"
+        )
+        return (
+            f"{self.measure} {self.challenger_mean:.3f} against {self.baseline_mean:.3f} for {self.baseline}, "
+            f"{100 * self.difference:+.1f} points ({low:+.1f} to {high:+.1f}) on {self.queries:,} queries, {sure}."
+        )
 
     def __str__(self) -> str:
         return (

@@ -21,8 +21,8 @@ from resurvey.protocols import Retriever
 from resurvey.search.recipe import recipe
 from resurvey.session import Session
 from resurvey.treat.ladder import baseline_nodes
-from resurvey.types import Comparison, Hit, Json, Query, Ranking, Run
-from resurvey.workspace import write_bytes
+from resurvey.types import Comparison, Hit, Json, Query, Ranking, Run, to_json
+from resurvey.workspace import Workspace, write_bytes
 
 BLOCK = 256
 
@@ -144,18 +144,25 @@ def _on_test(session: Session, names: Sequence[str]) -> Evaluated:
     wanted = list(dict.fromkeys([measure, *MEASURES]))
     session.workspace.record("test read", queries=len(queries), asked=list(names))  # first: a killed read was one too
     found: dict[str, dict[str, Scores]] = {}
-    default = [*UNTOUCHED, *(["live"] if live(session.workspace) else [])]
-    for name in names or default:
-        id, retriever = retriever_of(session, name)
-        if id not in found:
-            found[id] = score(search_all(session, retriever, queries), qrels, wanted)
     for name, run in session.collection.runs.items():
         if set(run) & set(qrels):
             found[name] = score_mapping(name, run, qrels, wanted)
-    renamed = [Scores(id, measure, s[measure].queries, s[measure].values) for id, s in found.items()]
-    comparisons = holm(
-        [compare(renamed[0], other, confidence=session.settings.number("confidence")) for other in renamed[1:]]
-    )
+    against_name = reference(session.workspace)
+    default = [*UNTOUCHED, *(["live"] if live(session.workspace) else [])]
+    for name in (*([against_name] if against_name not in found else []), *(names or default)):
+        id, retriever = retriever_of(session, name)
+        if id not in found:
+            found[id] = score(search_all(session, retriever, queries), qrels, wanted)
+    renamed = {id: Scores(id, measure, s[measure].queries, s[measure].values) for id, s in found.items()}
+    against, confidence = renamed.pop(against_name), session.settings.number("confidence")
+    comparisons = holm([compare(against, other, confidence=confidence) for other in renamed.values()])
     means = {id: {m: s.mean for m, s in scores.items()} for id, scores in found.items()}
-    session.workspace.record("test numbers", means=means)
+    session.workspace.record("test numbers", means=means, comparisons=[to_json(c) for c in comparisons])
     return Evaluated("test", len(queries), means, tuple(comparisons), len(session.workspace.recorded("test read")))
+
+
+def reference(workspace: Workspace) -> str:
+    """What everything is held against: the best untouched pipeline by held-out scores, dense search before any."""
+    if not (workspace.candidates / "ladder.json").exists():
+        return UNTOUCHED[0]
+    return read_ladder(workspace).best_untouched.name

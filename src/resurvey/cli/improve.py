@@ -48,12 +48,12 @@ def treat(
 
     with session_of(root, quiet=as_json, writes=True) as session:
         candidates = loop.treat(session, checked_effort(effort), steps or [])
-    from resurvey.show.console import ladder_table
+    from resurvey.show.console import steps_table
 
     show(
         as_json,
         [to_json(c) for c in candidates],
-        ladder_table(candidates),
+        steps_table(candidates),
         f"\nNext: resurvey run {root} promotes what passes the gate",
     )
 
@@ -66,14 +66,13 @@ def run(root: Dir, effort: Effort = "small", as_json: AsJson = False) -> None:
 
     with session_of(root, quiet=as_json, writes=True) as session:
         result = loop.run(session, checked_effort(effort))
-        candidates = loop.treat(session, effort)
         facts = read_json(session.workspace.reports / "report.json")
-    from resurvey.show.console import ladder_table
+    from resurvey.show.console import standing_table
 
     show(
         as_json,
         facts,
-        ladder_table(candidates, result.live, facts["baselines"]),
+        standing_table(facts),
         f"\n{result.sentence}",
         f"Report: {result.report}",
     )

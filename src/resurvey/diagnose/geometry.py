@@ -5,7 +5,7 @@ Knows vectors and judgments; knows nothing about rankings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.stats import bootstrap, rankdata
@@ -15,9 +15,10 @@ from resurvey.evaluate.compare import interval
 from resurvey.types import Doubles, Finding, Floats, Interval, Qrels, Query
 
 PAIRS = 1000
-BINS = 20
 SAMPLE = 2000
 RANDOM_PASSAGES = 200
+EDGES = np.linspace(-1, 1, 81)
+"""Bins of the cosines' histograms."""
 
 
 def random_pairs(vectors: Floats, seed: int) -> Doubles:
@@ -46,7 +47,7 @@ def spread_finding(vectors: Floats, seed: int) -> Finding:
         (cosines,), lambda x, axis: x.std(axis=axis, ddof=1), n_resamples=2000, method="percentile", rng=rng
     )
     around = Interval(float(found.confidence_interval.low), float(found.confidence_interval.high))
-    counts, edges = np.histogram(cosines, bins=BINS, range=(-1, 1))
+    counts = np.histogram(np.clip(cosines, -1, 1), bins=EDGES)[0]
     rank = effective_rank(vectors, seed)
     reading = (
         f"Random passages have cosine {cosines.mean():.2f} ± {spread:.2f}; effective rank {rank:.0f} of {vectors.shape[1]}. "
@@ -60,7 +61,7 @@ def spread_finding(vectors: Floats, seed: int) -> Finding:
         mean=float(cosines.mean()),
         effective_rank=rank,
         histogram=counts.tolist(),
-        edges=edges.tolist(),
+        edges=EDGES.tolist(),
     )
 
 
@@ -74,12 +75,18 @@ def separation_finding(
         rows: the column of every document id.
     """
     rng = np.random.default_rng(seed)
-    values = []
+    values: list[float] = []
+    cosines: dict[str, list[Floats]] = {"relevant": [], "judged irrelevant": [], "random": []}
     for place, query in enumerate(queries):
-        right = [rows[d] for d, grade in qrels[query.id].items() if grade > 0]
+        judged = {rows[document]: grade for document, grade in qrels[query.id].items()}
+        right = [column for column, grade in judged.items() if grade > 0]
         others = np.setdiff1d(rng.integers(0, similar.shape[1], RANDOM_PASSAGES), right)
-        if right and len(others):
-            values.append(_auc(similar[place, right], similar[place, others]))
+        if not right or not len(others):
+            continue
+        values.append(_auc(similar[place, right], similar[place, others]))
+        wrong = [column for column, grade in judged.items() if grade == 0]
+        for name, columns in (("relevant", right), ("judged irrelevant", wrong), ("random", others)):
+            cosines[name].append(similar[place, columns])
     aucs = np.array(values)
     if not len(aucs):
         return Finding(
@@ -94,14 +101,18 @@ def separation_finding(
     narrow = float(np.mean(aucs > 0.99))
     reading = f"A relevant document scores above a random one {100 * aucs.mean():.1f} % of the time; nearly always for {100 * narrow:.0f} % of the queries."
     return finding(
-        "R10-separation",
-        float(aucs.mean()),
-        interval(aucs),
-        reading,
-        queries=len(aucs),
-        known=known,
-        lowest=np.sort(aucs)[:5].tolist(),
-    )
+        "R10-separation", float(aucs.mean()), interval(aucs), reading, queries=len(aucs), known=known,
+        lowest=np.sort(aucs)[:5].tolist(), edges=EDGES.tolist(), histograms=_histograms(cosines),
+    )  # fmt: skip
+
+
+def _histograms(cosines: Mapping[str, Sequence[Floats]]) -> dict[str, list[int]]:
+    """Counts over `EDGES` of every group that has any cosine."""
+    return {
+        name: np.histogram(np.clip(np.concatenate(found), -1, 1), bins=EDGES)[0].tolist()
+        for name, found in cosines.items()
+        if sum(map(len, found))
+    }
 
 
 def _auc(above: Floats, below: Floats) -> float:

@@ -18,6 +18,8 @@ TOP = 10
 SHARE = 0.2
 LEAST_QUERIES = 100
 SHOWN = 20
+STEPS = (0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500)
+"""Lower ends of the bins in which occurrences are counted."""
 
 
 def hub_finding(run: Run, documents: Sequence[Document]) -> Finding:
@@ -36,4 +38,5 @@ def hub_finding(run: Run, documents: Sequence[Document]) -> Finding:
     return finding(
         "R12-hubs", float(len(hubs)), None, reading, known=lists >= LEAST_QUERIES, queries=lists,
         hubs=[{"document": id, "title": titles[id], "lists": n} for id, n in hubs[:SHOWN]], skewness=skewness, orphans=orphans,
+        occurrences={str(low): int(((occurrences >= low) & (occurrences < high)).sum()) for low, high in zip(STEPS, (*STEPS[1:], np.inf), strict=True)},
     )  # fmt: skip

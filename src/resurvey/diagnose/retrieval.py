@@ -12,13 +12,14 @@ import numpy as np
 
 from resurvey.diagnose.levels import finding
 from resurvey.evaluate.compare import interval
-from resurvey.evaluate.measures import NDCG, RECALL, Scores, score
+from resurvey.evaluate.measures import NDCG, RECALL, Scores, first_relevant, score
 from resurvey.search.analyse import is_literal, words
-from resurvey.types import Document, Doubles, Finding, Qrels, Query, Ranking, Run
+from resurvey.types import Document, Doubles, Finding, Qrels, Query, Run
 
 RARE_SHARE = 0.001
 RARE_LEAST = 2
 NEAR_TOP = 20
+DEPTH = 100
 LEAST_BUCKET = 10
 
 
@@ -65,7 +66,7 @@ def _quality(ndcg: Mapping[str, Scores], known: bool) -> Finding:
 
 
 def _lift(lift: Doubles, runs: Mapping[str, Run], asked: Qrels, known: bool) -> Finding:
-    ranks = {name: _mean_rank(run.rankings, asked) for name, run in runs.items()}
+    ranks = {name: _mean_rank(run, asked) for name, run in runs.items()}
     reading = (
         f"RRF changes dense by {lift.mean():+.1f} points; mean rank of the first right document: "
         + ", ".join(f"{name} {rank:.1f}" for name, rank in ranks.items())
@@ -121,7 +122,7 @@ def _recall(recall: Scores, known: bool) -> Finding:
 
 
 def _ranking(run: Run, asked: Qrels, known: bool) -> Finding:
-    ranks = np.array([_first_rank(run.rankings.get(query), grades) for query, grades in asked.items()])
+    ranks = first_relevant(run, asked)
     near = ((ranks > 1) & (ranks <= NEAR_TOP)).astype(np.float64)
     reading = f"For {100 * near.mean():.0f} % of the queries the right document is in the top {NEAR_TOP} but not first: that much a better order can win."
     return finding(
@@ -129,13 +130,7 @@ def _ranking(run: Run, asked: Qrels, known: bool) -> Finding:
     )
 
 
-def _first_rank(ranking: Ranking | None, grades: Mapping[str, int]) -> float:
-    found = (
-        place + 1 for place, document in enumerate(ranking.documents if ranking else ()) if grades.get(document, 0) > 0
-    )
-    return float(next(found, np.inf))
-
-
-def _mean_rank(rankings: Mapping[str, Ranking], asked: Qrels) -> float:
+def _mean_rank(run: Run, asked: Qrels) -> float:
     """Mean rank of the first relevant document, 101 where it is not among the first 100."""
-    return float(np.mean([min(101.0, _first_rank(rankings.get(query), grades)) for query, grades in asked.items()]))
+    ranks = first_relevant(run, asked)
+    return float(np.where((ranks == 0) | (ranks > DEPTH), DEPTH + 1, ranks).mean())

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from resurvey.errors import Problem, ResurveyError
-from resurvey.types import Doubles, Qrels, Run
+from resurvey.types import Doubles, Ints, Qrels, Run
 
 NDCG = "nDCG@10"
 RECALL = "R@100"
@@ -90,6 +90,16 @@ def score_mapping(
         for metric in ir_measures.iter_calc(list(wanted.values()), grades, asked):
             values[str(metric.measure)][places[metric.query_id]] = metric.value
     return {measure: Scores(name, measure, tuple(qrels), values[str(found)]) for measure, found in meant.items()}
+
+
+def first_relevant(run: Run, qrels: Qrels) -> Ints:
+    """For every query of `qrels` the rank of its first relevant document; 0 where the run has none."""
+    ranks = []
+    for query, grades in qrels.items():
+        ranking = run.rankings.get(query)
+        found = (place for place, d in enumerate(ranking.documents if ranking else (), start=1) if grades.get(d, 0) > 0)
+        ranks.append(next(found, 0))
+    return np.array(ranks, dtype=np.int64)
 
 
 def _deepest(measures: Sequence[str]) -> int | None:

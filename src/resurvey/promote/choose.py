@@ -132,13 +132,7 @@ def _choice(ladder: Ladder, id: str, tried: list[tuple[str, Outcome]], sentence:
 
 
 def _won(id: str, outcome: Outcome) -> str:
-    c = outcome.comparison
-    sure = (
-        "more than chance explains"
-        if c.p_corrected < 0.05
-        else f"not beyond chance (these queries show differences from {100 * c.detectable:.1f} points)"
-    )
-    return f"{id} is live: {c.measure} {c.challenger_mean:.3f} against {c.baseline_mean:.3f} for {c.baseline}, {100 * c.difference:+.1f} points ({100 * c.interval.low:+.1f} to {100 * c.interval.high:+.1f}) on {c.queries} queries, {sure}."
+    return f"{id} is live: {outcome.comparison.sentence}"
 
 
 def _kept(best: Scores, tried: list[tuple[str, Outcome]]) -> str:

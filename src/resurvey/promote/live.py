@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from resurvey.errors import ResurveyError
-from resurvey.types import Json
+from resurvey.types import Comparison, Json, comparison_from_json
 from resurvey.workspace import Workspace, read_json, write_json
 
 
@@ -79,3 +79,11 @@ def rollback(workspace: Workspace) -> tuple[Live, Live]:
     was, now = stack[-1], stack[-2]
     switch(workspace, now, "rollback")
     return was, now
+
+
+def proof(workspace: Workspace) -> Comparison | None:
+    """The last comparison of what is live now on the test side; None when it was never measured there."""
+    now = live(workspace)
+    read = workspace.recorded("test numbers")
+    found = [comparison_from_json(row) for entry in read for row in entry.get("comparisons", [])]
+    return next((c for c in reversed(found) if c and now and c.challenger == now.candidate), None)

@@ -10,6 +10,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from resurvey.errors import Problem, ResurveyError
-from resurvey.evaluate.measures import Scores
-from resurvey.types import Candidate, Doubles, Json, candidate_from_json, to_json
+from resurvey.evaluate.measures import Scores, first_relevant
+from resurvey.types import Candidate, Doubles, Json, Qrels, Run, candidate_from_json, to_json
 from resurvey.workspace import Workspace, file_digest, read_json, write_bytes, write_json
 
 FOLDER = re.compile(r"(\d{4})-[\w-]+")
 BASELINES = "baselines.parquet"
+RANKINGS = "rankings.parquet"
+KEPT_TOP = 10
+"""Documents of every ranking that are kept, to show what moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """What a pipeline returned for its queries, held out: the first documents, and where the first right one was."""
+
+    top: Mapping[str, tuple[str, ...]]
+    first: Mapping[str, int]
+    """Query id to the rank of its first relevant document; 0 where it was not among the candidates."""
+
+
+def ranked(run: Run, qrels: Qrels) -> Ranked:
+    """The part of a run that is kept."""
+    top = {query: tuple(map(str, run.rankings[query].documents[:KEPT_TOP])) for query in qrels if query in run.rankings}
+    return Ranked(top, dict(zip(qrels, first_relevant(run, qrels).tolist(), strict=True)))
 
 
 class Registry:
@@ -47,13 +66,15 @@ class Registry:
         """The number the next candidate gets."""
         return 1 + max((int(path.name[:4]) for path in self._folders()), default=0)
 
-    def add(self, candidate: Candidate, scores: Mapping[str, Scores], key: str) -> None:
+    def add(self, candidate: Candidate, scores: Mapping[str, Scores], key: str, found: Ranked | None = None) -> None:
         """Write a candidate's folder; its manifest last."""
         path = self.folder / candidate.id
         if candidate.recipe:
             write_json(path / "recipe.json", candidate.recipe)
         if scores:
             _write_scores(path / "scores.parquet", scores)
+        if found:
+            _write_ranked(path / RANKINGS, {candidate.id: found})
         write_json(path / "verdict.json", to_json(candidate))
         hashes = {found.name: file_digest(found) for found in sorted(path.iterdir()) if found.name != "manifest.json"}
         write_json(path / "manifest.json", {"key": key, "files": hashes})
@@ -82,9 +103,22 @@ class Registry:
         path = self.folder / id / "scores.parquet"
         return {name: Scores(id, name, queries, values) for name, queries, values in _read_scores(path)}
 
-    def keep_baselines(self, scores: Mapping[str, Scores]) -> None:
-        """Write the per-query scores of the untouched pipelines and the user's runs."""
+    def keep_baselines(self, scores: Mapping[str, Scores], found: Mapping[str, Ranked] | None = None) -> None:
+        """Write the per-query scores and rankings of the untouched pipelines and the user's runs."""
         _write_scores(self.folder / BASELINES, scores)
+        if found:
+            _write_ranked(self.folder / RANKINGS, found)
+
+    def ranked(self, id: str) -> Ranked | None:
+        """What a candidate or an untouched pipeline returned, held out; None where nothing was kept."""
+        inside = self.folder / id / RANKINGS
+        path = inside if inside.exists() else self.folder / RANKINGS
+        if not path.exists():
+            return None
+        rows = [row for row in pq.read_table(path).to_pylist() if row["name"] == id]
+        if not rows:
+            return None
+        return Ranked({r["query"]: tuple(r["top"]) for r in rows}, {r["query"]: r["first"] for r in rows})
 
     def baselines(self, measure: str) -> dict[str, Scores]:
         """What `keep_baselines` wrote, by name."""
@@ -106,6 +140,18 @@ def _write_scores(path: Path, scores: Mapping[str, Scores]) -> None:
     queries = next(iter(scores.values())).queries
     columns = {name: found.values for name, found in scores.items()}
     pq.write_table(pa.table({"query": list(queries), **columns}), buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def _write_ranked(path: Path, found: Mapping[str, Ranked]) -> None:
+    rows = [
+        {"name": name, "query": query, "first": first, "top": list(ranked.top.get(query, ()))}
+        for name, ranked in found.items()
+        for query, first in ranked.first.items()
+    ]
+    kinds = {"name": pa.string(), "query": pa.string(), "first": pa.int64(), "top": pa.list_(pa.string())}
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(kinds)), buffer, compression="zstd")
     write_bytes(path, buffer.getvalue())
 
 

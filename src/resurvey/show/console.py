@@ -45,27 +45,44 @@ def plan_table(plan: Plan) -> RenderableType:
     return made
 
 
-def ladder_table(
-    candidates: Sequence[Candidate], live: str = "", untouched: Mapping[str, float] | None = None
-) -> RenderableType:
-    """What is untouched, then the rungs: each gain is over what was accepted before it."""
-    made = table("candidate", ">score", ">gain", "95 % interval", "verdict")
-    for name, mean in (untouched or {}).items():
+KINDS = {"kept": "green", "your engine": "yellow"}
+
+
+def standing_table(facts: Json) -> RenderableType:
+    """Every pipeline against the best untouched one, as the report's picture shows it; live is marked."""
+    made = table("", "pipeline", f">{facts['measure']}", ">points", "95 % interval", "")
+    for row in facts["ladder"]:
+        gain, style = row["gain"], "bold" if row["live"] else ""
+        mean = "–" if row["mean"] is None else f"{row['mean']:.3f}"
+        points = (f"{gain['points']:+.1f}", f"{gain['low']:+.1f} to {gain['high']:+.1f}") if gain else ("–", "–")
+        said = f"{row['kind']}: {row['says']}" if row["kind"] in ("untouched", "nothing to gain") else row["kind"]
+        said = said.removesuffix(": ")
+        mark = Text("▶" if row["live"] else "", style="green")
         made.add_row(
-            Text(name, style="bold" if name == live else ""), f"{mean:.3f}", "–", "–", Text("untouched", style="dim")
+            mark, Text(row["name"], style=style), mean, *points, Text(said, style=KINDS.get(row["kind"], "dim"))
         )
+    note = f"Points against {facts['best_untouched']}, the best untouched, on {facts['gated_on']:,} held-out queries. ▶ is live."
+    return Group(made, Text(f"\n{note}", style="dim"))
+
+
+def steps_table(candidates: Sequence[Candidate]) -> RenderableType:
+    """The rungs: each gain is over what was accepted before it, in points."""
+    made = table("candidate", ">score", ">points", "95 % interval", "verdict")
     for candidate in candidates:
         c = candidate.comparison
         numbers = (
-            (f"{c.challenger_mean:.3f}", f"{c.difference:+.3f}", f"{c.interval.low:+.3f} to {c.interval.high:+.3f}")
+            (
+                f"{c.challenger_mean:.3f}",
+                f"{100 * c.difference:+.1f}",
+                f"{100 * c.interval.low:+.1f} to {100 * c.interval.high:+.1f}",
+            )
             if c
             else ("–", "–", "–")
         )
         verdict = Text("kept" if candidate.kept else "not kept", style="green" if candidate.kept else "dim")
-        shown = Text(candidate.id, style="bold" if candidate.id == live else "")
         odd = not c or (candidate.kept and c.difference < 0)
-        made.add_row(shown, *numbers, Text.assemble(verdict, f": {candidate.reason}" if odd else ""))
-    return made
+        made.add_row(candidate.id, *numbers, Text.assemble(verdict, f": {candidate.reason}" if odd else ""))
+    return Group(made, Text("\nEach against what was kept before it, on queries it was not fitted on.", style="dim"))
 
 
 def comparison_lines(comparisons: Sequence[Comparison]) -> RenderableType:

@@ -1,6 +1,6 @@
-"""The report: one self-contained page and the same as JSON, from what the stages wrote.
+"""The report: one self-contained page, the same as JSON, and its pictures for slides.
 
-No request leaves the page. Knows the workspace's files; measures nothing.
+No request leaves the page. Knows facts that were gathered; measures nothing.
 """
 
 from __future__ import annotations
@@ -9,43 +9,25 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from resurvey import __version__
-from resurvey.promote.choose import read_ladder
-from resurvey.promote.live import live
-from resurvey.types import Json, to_json
-from resurvey.workspace import Workspace, read_json
+from resurvey.show.figures import FIGURES, png, svg
+from resurvey.types import Json
 
 TEMPLATE = "report.html"
-
-
-def gather(workspace: Workspace) -> Json:
-    """Everything the report shows, as plain values.
-
-    Raises:
-        ResurveyError: when nothing was treated yet.
-    """
-    ladder = read_ladder(workspace)
-    manifest = read_json(workspace.data / "manifest.json")
-    gate_file = workspace.root / "gate.json"
-    gate = read_json(gate_file) if gate_file.exists() else None
-    now = live(workspace)
-    measure = ladder.facts["measure"]
-    return {
-        "version": __version__,
-        "workspace": workspace.root.resolve().name,
-        "data": {key: manifest[key] for key in ("documents", "queries", "judged", "runs", "statement")},
-        "encoder": workspace.settings.text("model"),
-        "judged_by": ladder.facts["judged_by"],
-        "measure": measure,
-        "live": now.candidate if now else None,
-        "verdict": gate["sentence"] if gate else "Not promoted yet: resurvey run DIR.",
-        "gate": gate,
-        "baselines": {name: scores.mean for name, scores in ladder.baselines.items()},
-        "rungs": [to_json(ladder.registry.get(id)) for id in ladder.facts["candidates"]],
-        "findings": read_json(workspace.diagnosis)["findings"] if workspace.diagnosis.exists() else [],
-        "plan": read_json(workspace.plan) if workspace.plan.exists() else None,
-        "test_reads": len(workspace.recorded("test read")),
-    }
+HUBS = 8
+READINGS = {"scores": "R10-separation", "hubs": "R12-hubs", "vocabulary": "R15-vocabulary"}
+"""The finding whose reading stands below a picture."""
+GLOSSARY = (
+    ("nDCG@10", "How good the first ten results are: 1 when the right documents stand first, 0 when none is there."),
+    ("point", "A hundredth of the measure: from 0.50 to 0.52 is 2 points."),
+    ("interval", "Where the true difference lies in 95 of 100 such samples of queries."),
+    ("base", "The encoder alone, over documents cut where it stops reading, as most people run it."),
+    ("bm25, rrf", "Word search; and both fused by rank with equal weights."),
+    ("kept, live", "Kept: a step whose gain exceeds one standard error. Live: what answers searches now."),
+    ("held out", "Measured on queries that the pipeline was not fitted on."),
+    ("Recall@100", "The share of the right documents that are anywhere among the first hundred."),
+    ("hub", "A document that turns up in the results of many unrelated queries."),
+    ("literal token", "A word with digits or signs in it, such as a part number, that must match as it stands."),
+)
 
 
 def render(facts: Json) -> str:
@@ -54,7 +36,26 @@ def render(facts: Json) -> str:
         loader=PackageLoader("resurvey.show"), autoescape=select_autoescape(), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"points": _points, "number": _number}
-    return environment.get_template(TEMPLATE).render(**facts, scale=_scale(facts))
+    evidence = {finding["id"]: finding for finding in facts["findings"]}
+    pictures = {
+        picture.name: {
+            "says": picture.says(facts),
+            "wide": svg(picture, facts, narrow=False),
+            "narrow": svg(picture, facts, narrow=True),
+        }
+        for picture in FIGURES
+        if picture.there(facts)
+    }
+    readings = {name: evidence[id]["reading"] for name, id in READINGS.items() if id in evidence}
+    hubs = evidence.get("R12-hubs", {}).get("evidence", {}).get("hubs", [])[:HUBS]
+    shown = facts | {"pictures": pictures, "readings": readings, "hubs": hubs, "glossary": GLOSSARY}
+    shown["steps"] = {rung["id"]: rung for rung in facts["rungs"]}
+    return environment.get_template(TEMPLATE).render(**shown).lstrip()
+
+
+def slides(facts: Json) -> dict[str, bytes]:
+    """The pictures as PNG, by name."""
+    return {picture.name: png(picture, facts) for picture in FIGURES if picture.there(facts)}
 
 
 def _points(value: float) -> str:
@@ -63,13 +64,3 @@ def _points(value: float) -> str:
 
 def _number(value: Any) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-def _scale(facts: Json) -> Json:
-    """The span of the ladder's picture, in points of gain."""
-    ends = [0.0, 0.01]
-    for rung in facts["rungs"]:
-        if rung["comparison"]:
-            ends += [rung["comparison"]["interval"]["low"], rung["comparison"]["interval"]["high"]]
-    low, high = min(ends), max(ends)
-    return {"low": low, "span": max(high - low, 0.01)}

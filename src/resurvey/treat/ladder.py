@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from resurvey.evaluate.compare import compare, holm
 from resurvey.evaluate.measures import RECALL, Scores, score_mapping
@@ -17,7 +17,7 @@ from resurvey.search import recipe
 from resurvey.treat.attempt import Nothing, State
 from resurvey.treat.catalog import Row
 from resurvey.treat.trial import Trial
-from resurvey.types import Comparison, Json
+from resurvey.types import Comparison, Json, Run, as_run
 
 BASE, LEXICAL, RRF = "base", "bm25", "rrf"
 
@@ -29,6 +29,7 @@ class Baseline:
     name: str
     root: Json | None
     scores: Scores
+    run: Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Rung:
     kept: bool
     reason: str
     detail: Json
+    run: Run | None = None
 
 
 def baseline_nodes(depth: int) -> dict[str, Json]:
@@ -53,13 +55,15 @@ def baseline_nodes(depth: int) -> dict[str, Json]:
 
 def baselines(trial: Trial, runs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Baseline]:
     """Score the untouched pipelines and the user's own runs on the trial's queries."""
-    found = [Baseline(n, node, trial.scores(trial.run(node), n)) for n, node in baseline_nodes(trial.depth).items()]
+    made = {name: (node, trial.run(node)) for name, node in baseline_nodes(trial.depth).items()}
+    found = [Baseline(name, node, trial.scores(run, name), run) for name, (node, run) in made.items()]
     measure = trial.settings.text("measure")
     qrels = {query.id: trial.qrels[query.id] for query in trial.queries}
     for name, run in runs.items():
         if set(run) & set(qrels):
             own = score_mapping(name, run, qrels, [measure])[measure]
-            found.append(Baseline(name, None, Scores(name, measure, own.queries, own.values)))
+            scores = Scores(name, measure, own.queries, own.values)
+            found.append(Baseline(name, None, scores, as_run(name, run)))
     return found
 
 
@@ -68,8 +72,8 @@ def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
     node = baseline_nodes(trial.depth)[BASE]
     state = State(node, trial.run(node), node)
     accepted = BASE
-    for row in rows:
-        trial.progress(f"trying {row.name}", 0, 1)
+    for place, row in enumerate(rows):
+        trial.progress(f"Trying {row.name}", place, len(rows))
         attempt = row.attempt(trial, state)
         if isinstance(attempt, Nothing):
             yield Rung(row, None, None, None, False, attempt.reason, {})
@@ -77,6 +81,7 @@ def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
         scores = trial.scores(attempt.state.run, row.name)
         before = trial.scores(state.run, accepted)
         places = trial.selection
+        trial.progress("comparing", 0, 1)
         comparison = compare(
             trial.part(before, places), trial.part(scores, places),
             confidence=trial.settings.number("confidence"), seed=trial.settings.integer("seed"),
@@ -89,7 +94,9 @@ def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
             "recall@100 difference": round(recall, 4),
             "pipeline": recipe.describe(attempt.state.root),
         }
-        yield Rung(row, attempt.state.root, scores, comparison, kept, _reason(comparison, asked), detail)
+        yield Rung(
+            row, attempt.state.root, scores, comparison, kept, _reason(comparison, asked), detail, attempt.state.run
+        )
         if kept:
             state, accepted = attempt.state, row.name
 
@@ -97,9 +104,7 @@ def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
 def corrected(rungs: Sequence[Rung]) -> list[Rung]:
     """The same rungs with Holm's correction over all their comparisons."""
     family = iter(holm([rung.comparison for rung in rungs if rung.comparison]))
-    return [
-        Rung(r.row, r.root, r.scores, next(family) if r.comparison else None, r.kept, r.reason, r.detail) for r in rungs
-    ]
+    return [replace(rung, comparison=next(family)) if rung.comparison else rung for rung in rungs]
 
 
 def _reason(comparison: Comparison, asked: float) -> str:

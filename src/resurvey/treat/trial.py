@@ -125,7 +125,9 @@ class Trial:
             predict: from what was fitted and other places to their rankings.
         """
         rankings: dict[str, Ranking] = {}
-        for held in sorted(set(self.fold.tolist())):
+        held_out = sorted(set(self.fold.tolist()))
+        for place, held in enumerate(held_out):
+            self.progress("fitting, held out", place, len(held_out))
             inside = np.flatnonzero((self.fold >= 0) & (self.fold != held))
             rankings.update(predict(fit(inside), np.flatnonzero(self.fold == held)).rankings)
         ordered = {query.id: rankings[query.id] for query in self.queries}

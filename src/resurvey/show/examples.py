@@ -1,0 +1,62 @@
+"""Ten queries before and after: what was found, what is found now, and which passages moved.
+
+Knows what pipelines returned for held-out queries; knows nothing about how they were made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from resurvey.evaluate.measures import Scores
+from resurvey.promote.registry import Ranked
+from resurvey.show.snippet import snippet
+from resurvey.types import Document, Json, Qrels
+
+WON, LOST, FAILING = 5, 2, 3
+SHOWN = 3
+REACHED = 10
+
+
+def examples(
+    before: tuple[Scores, Ranked], after: tuple[Scores, Ranked], qrels: Qrels, asked: Mapping[str, str],
+    documents: Mapping[str, Document], language: str,
+) -> list[Json]:  # fmt: skip
+    """The queries that won most, lost most, and those that still fail, with what stands where."""
+    (old, was), (_, now) = before, after
+    gains = after[0].of(old.queries) - old.values
+    chosen = _chosen(old.queries, gains.tolist(), now.first)
+    return [
+        {
+            "kind": kind,
+            "query": asked[query],
+            "before": {"rank": was.first[query], "top": [_shown(d, query, qrels, documents) for d in was.top.get(query, ())[:SHOWN]]},
+            "after": {"rank": now.first[query], "top": [_shown(d, query, qrels, documents) for d in now.top.get(query, ())[:SHOWN]]},
+            "right": [
+                {"title": _title(documents[d]), "snippet": snippet(documents[d], asked[query], language)}
+                for d in [d for d, grade in qrels[query].items() if grade > 0 and d in documents][:2]
+            ],
+        }
+        for kind, query in chosen
+    ]  # fmt: skip
+
+
+def _chosen(queries: Sequence[str], gains: Sequence[float], first: Mapping[str, int]) -> list[tuple[str, str]]:
+    order = np.argsort(np.array(gains), kind="stable")
+    won = [queries[place] for place in order[::-1] if gains[place] > 0][:WON]
+    lost = [queries[place] for place in order if gains[place] < 0][:LOST]
+    rest = [q for q in queries if q not in {*won, *lost} and not 0 < first[q] <= REACHED]
+    step = max(1, len(rest) // FAILING)
+    failing = rest[::step][: WON + LOST + FAILING - len(won) - len(lost)]
+    named = (("won", won), ("lost", lost), ("still failing", failing))
+    return [(kind, query) for kind, group in named for query in group]
+
+
+def _shown(id: str, query: str, qrels: Qrels, documents: Mapping[str, Document]) -> Json:
+    title = _title(documents[id]) if id in documents else id
+    return {"document": id, "title": title, "right": qrels[query].get(id, 0) > 0}
+
+
+def _title(document: Document) -> str:
+    return document.title or f"{document.text[:80]}{'…' if len(document.text) > 80 else ''}"

@@ -1,0 +1,166 @@
+"""Everything the report shows, as plain values, from what the stages wrote.
+
+Measures nothing anew but intervals over scores that are there. Knows the workspace's files; knows nothing
+about pages or pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from resurvey import __version__
+from resurvey.data.collection import Collection, load
+from resurvey.data.standin import stand_ins
+from resurvey.diagnose.answer import bottleneck
+from resurvey.evaluate.compare import compare
+from resurvey.evaluate.measures import Scores
+from resurvey.promote.choose import UNTOUCHED, Ladder, read_ladder
+from resurvey.promote.live import live, proof
+from resurvey.show.advice import following, limits
+from resurvey.show.examples import examples
+from resurvey.types import Comparison, Json, Qrels, diagnosis_from_json, to_json
+from resurvey.workspace import Workspace, read_json
+
+RANKS = (("first", 1, 1), ("2–3", 2, 3), ("4–10", 4, 10), ("11–20", 11, 20), ("21–100", 21, 10**9), ("not found", 0, 0))
+"""Where the first right document stood: name, from rank, to rank."""
+SAID = {"base": "your encoder alone", "bm25": "word search", "rrf": "both, equal weights"}
+
+
+def gather(workspace: Workspace) -> Json:
+    """All facts of the report; equal files give equal facts.
+
+    Raises:
+        ResurveyError: when nothing was treated yet.
+    """
+    ladder = read_ladder(workspace)
+    gate_file = workspace.root / "gate.json"
+    gate = read_json(gate_file) if gate_file.exists() else None
+    now, best = live(workspace), ladder.best_untouched
+    manifest = read_json(workspace.data / "manifest.json")
+    diagnosis = diagnosis_from_json(read_json(workspace.diagnosis)) if workspace.diagnosis.exists() else None
+    shown = now.candidate if now and now.candidate != best.name else None
+    against = compare(best, ladder.scores(shown)) if shown else None
+    proved = proof(workspace)
+    facts: Json = {
+        "version": __version__,
+        "workspace": workspace.root.resolve().name,
+        "data": {key: manifest[key] for key in ("documents", "queries", "judged", "runs", "statement")},
+        "encoder": workspace.settings.text("model"),
+        "judged_by": ladder.facts["judged_by"],
+        "measure": ladder.facts["measure"],
+        "live": now.candidate if now else None,
+        "verdict": gate["sentence"] if gate else "Not promoted yet: resurvey run DIR.",
+        "answer": to_json(bottleneck(diagnosis)) if diagnosis else None,
+        "against": to_json(against) if against else None,
+        "proof": to_json(proved) | {"sentence": proved.sentence} if proved else None,
+        "gate": gate,
+        "best_untouched": best.name,
+        "selected_on": ladder.facts["selection_queries"],
+        "gated_on": len(ladder.facts["gate_queries"]),
+        "baselines": {name: ladder.gated(scores).mean for name, scores in ladder.baselines.items()},
+        "rungs": [to_json(ladder.registry.get(id)) for id in ladder.facts["candidates"]],
+        "ladder": _ladder(ladder, now.candidate if now else ""),
+        "slices": _slices(ladder, shown),
+        "ranks": _ranks(ladder, shown),
+        "findings": [to_json(f) for f in diagnosis.findings] if diagnosis else [],
+        "plan": read_json(workspace.plan) if workspace.plan.exists() else None,
+        "test_reads": len(workspace.recorded("test read")),
+    }
+    facts["examples"] = _examples(workspace, ladder, shown)
+    detectable = against.detectable if against else _most_detectable(ladder)
+    facts["limits"] = limits(ladder.facts, detectable, len(best.values), facts["slices"], workspace.settings)
+    facts["next"] = following(str(workspace.root), facts, against)
+    return facts
+
+
+def _ladder(ladder: Ladder, now: str) -> list[Json]:
+    """Every pipeline with its gain over the best untouched one, paired, on the queries that decide on promotion."""
+    best = ladder.best_untouched
+    rows: list[Json] = []
+    tried = [ladder.registry.get(id) for id in ladder.facts["candidates"]]
+    for name in ladder.baselines:
+        kind = "untouched" if name in UNTOUCHED else "your engine"
+        rows.append(_row(name, SAID.get(name, ""), kind, best, ladder.scores(name)))
+    for candidate in tried:
+        kind = "kept" if candidate.kept else "not kept" if candidate.comparison else "nothing to gain"
+        scores = ladder.scores(candidate.id) if candidate.comparison else None
+        rows.append(_row(candidate.id, candidate.detail.get("pipeline", candidate.reason), kind, best, scores))
+    return [row | {"live": row["name"] == now} for row in rows]
+
+
+def _row(name: str, says: str, kind: str, best: Scores, scores: Scores | None) -> Json:
+    row: Json = {"name": name, "says": says, "kind": kind, "mean": scores.mean if scores else None, "gain": None}
+    if scores is not None and scores.name != best.name:
+        row["gain"] = _gain(compare(best, scores))
+    return row
+
+
+def _gain(comparison: Comparison) -> Json:
+    """In points."""
+    return {
+        "points": 100 * comparison.difference,
+        "low": 100 * comparison.interval.low,
+        "high": 100 * comparison.interval.high,
+    }
+
+
+def _slices(ladder: Ladder, shown: str | None) -> list[Json]:
+    """Every slice before and after, with the interval of the difference; before alone where nothing new is live."""
+    before = ladder.best_untouched
+    after = ladder.scores(shown) if shown else None
+    named = {"all queries": before.queries, **ladder.facts["slices"]}
+    rows = []
+    for name, queries in named.items():
+        part = _part(before, queries)
+        row: Json = {"name": name, "queries": len(queries), "before": part.mean, "after": None, "gain": None}
+        if after:
+            new = _part(after, queries)
+            row |= {"after": new.mean, "gain": _gain(compare(part, new))}
+        rows.append(row)
+    return rows
+
+
+def _part(scores: Scores, queries: list[str] | tuple[str, ...]) -> Scores:
+    return Scores(scores.name, scores.measure, tuple(queries), scores.of(queries))
+
+
+def _ranks(ladder: Ladder, shown: str | None) -> Json:
+    """For what is untouched and what is live, how many queries have their first right document where."""
+    names = list(dict.fromkeys(["base", ladder.best_untouched.name, *([shown] if shown else [])]))
+    asked = ladder.facts["gate_queries"]
+    rows: Json = {}
+    for name in names:
+        ranked = ladder.registry.ranked(name)
+        if ranked:
+            first = np.array([ranked.first[query] for query in asked])
+            rows[name] = {step: int(((first >= low) & (first <= high)).sum()) for step, low, high in RANKS}
+    return rows
+
+
+def _examples(workspace: Workspace, ladder: Ladder, shown: str | None) -> list[Json]:
+    best = ladder.best_untouched
+    was, now = ladder.registry.ranked(best.name), ladder.registry.ranked(shown or best.name)
+    if was is None or now is None:
+        return []
+    collection = load(workspace.data)
+    qrels, asked = _asked(workspace, ladder, collection)
+    documents = {document.id: document for document in collection.documents}
+    after = ladder.scores(shown) if shown else best
+    return examples((best, was), (after, now), qrels, asked, documents, workspace.settings.text("language"))
+
+
+def _asked(workspace: Workspace, ladder: Ladder, collection: Collection) -> tuple[Qrels, Mapping[str, str]]:
+    """Judgments and texts of the queries that were tried: the user's, or the stand-ins made again."""
+    if ladder.facts["judged_by"] == "judgments":
+        return collection.merged("train", "dev"), {query.id: query.text for query in collection.queries.values()}
+    settings = workspace.settings
+    made = stand_ins(collection.documents, settings.integer("standin_queries"), settings.integer("seed"))
+    qrels = {query.id: {wanted: 1} for query, wanted in zip(made.queries, made.wanted, strict=True)}
+    return qrels, {query.id: query.text for query in made.queries}
+
+
+def _most_detectable(ladder: Ladder) -> float:
+    found = [compare(ladder.best_untouched, ladder.gated(s)).detectable for s in ladder.baselines.values()]
+    return max((value for value in found if np.isfinite(value)), default=0.0)
