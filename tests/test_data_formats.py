@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from resurvey.data.columns import ROLES
 from resurvey.data.read import Brought, Sources, read
+from resurvey.data.tables import FORMATS
 from resurvey.types import Answer, Document, Judgment, Query
 
 Row = Mapping[str, Any]
@@ -213,3 +215,12 @@ def test_titles_may_be_all_the_text_there_is(tmp_path: Path) -> None:
     corpus = tmp_path / "c.csv"
     corpus.write_text("id,title,brand\na,Blue pump,Acme\n", encoding="utf-8")
     assert read(Sources(corpus)).documents == (Document("a", "", "Blue pump", {"brand": "Acme"}),)
+
+
+def test_the_page_of_init_lists_every_format_and_role() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "commands" / "init.md").read_text(encoding="utf-8")
+    for row in FORMATS:
+        files = " ".join(f"`{suffix}`" for suffix in row.suffixes)
+        assert f"| {row.name} | {files} | {row.sentence} |" in page
+    for role in ROLES:
+        assert role.name == "metadata" or f"`{role.key}`" in page or f"`.{role.name}`" in page, role.key

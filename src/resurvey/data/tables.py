@@ -6,7 +6,7 @@ Every format is a row of FORMATS. Knows files; knows nothing about what the colu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +36,10 @@ def _begins(pattern: bytes) -> re.Pattern[bytes]:
 FORMATS = (
     Format("JSON lines", (".jsonl", ".ndjson"), _begins(rb'\{\s*["}]'), objects.lines, "one JSON object a line"),
     Format("JSON", (".json",), _begins(rb"\[\s*[{\]]"), objects.array, "an array of objects, or one object a line"),
-    Format("CSV", (".csv",), None, grids.csv_file, "quoted cells may hold line ends; separated by , ; | or tab"),
+    Format("CSV", (".csv",), None, grids.csv_file, "quoted cells may hold line ends; separated by , ; tab or a bar"),
     Format("TSV", (".tsv", ".tab"), None, grids.tsv_file, "cells between tabs, one row a line"),
     Format("Parquet", (".parquet", ".pq"), _begins(rb"PAR1"), arrow.parquet, "lines in messages are row numbers"),
-    Format("TREC topics", (".topics", ".xml", ".sgml"), _begins(rb"<(?:\?xml|!|top)"), topics.read, "SGML or XML"),
+    Format("TREC topics", (".topics", ".xml", ".sgml"), _begins(rb"<(?:\?xml|!|top)"), topics.read, "queries as SGML or XML"),
 )  # fmt: skip
 KNOWN = {name for role in ROLES for name in role.known}
 BY_SUFFIX: Mapping[str, Format] = {suffix: row for row in FORMATS for suffix in row.suffixes}
@@ -91,8 +91,3 @@ def one_table(tables: Mapping[str, Table], path: Path, problems: Problems, what:
         problems.add(path, 0, f"has the splits {', '.join(tables)}; {what} are one table: name one split's folder")
         return None
     return next(iter(tables.values()), None)
-
-
-def readable() -> Sequence[str]:
-    """One line a format, for help and documentation."""
-    return [f"{row.name} ({', '.join(row.suffixes)}): {row.sentence}" for row in FORMATS]
