@@ -89,7 +89,7 @@ def show(as_json: bool, value: Any, *shown: RenderableType) -> None:
         return
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=False)
+    console = Console(highlight=False, soft_wrap=False, markup=False)  # a title may hold [brackets]
     for part in shown:
         console.print(part, soft_wrap=isinstance(part, str))  # a broken path cannot be copied
 
