@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SHOWN = 20
+STOPPED = "stopped. Nothing is lost; the same command goes on where it was."
 
 
 @dataclass(frozen=True, slots=True)

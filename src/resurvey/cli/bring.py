@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from resurvey.cli.app import AsJson, Dir, app, show, stoppable
+from resurvey.cli.faults import told_about
 from resurvey.errors import ResurveyError
 
 
@@ -48,7 +49,7 @@ def init(  # noqa: PLR0913, PLR0917  one parameter an option
         assert corpus is not None
         sources = Sources(corpus, queries, {NO_SPLIT: judgments} if judgments else {}, runs)
     place = locate(model)
-    with stoppable():
+    with stoppable(), told_about(root):
         manifest = loop.init(root, sources, {"model": place if Path(model).is_dir() else model}, split_by)
     ignored = [f"Not read: {path}" for path in manifest["ignored"]]
     lines = [
