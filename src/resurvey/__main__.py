@@ -25,6 +25,10 @@ def main() -> NoReturn:
         run()
     except KeyboardInterrupt:
         _leave()
+    except SystemExit as end:
+        if end.code == 130:  # told already; a longer way out could let Python die of the signal after all
+            os._exit(130)
+        raise
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was asked for is done; only the interpreter ends
         _flush()
