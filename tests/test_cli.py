@@ -435,7 +435,7 @@ def test_what_the_disk_refuses_is_one_line_and_a_next_step(brought: Path, model_
     ended = call("init", tmp_path / "file" / "ws", "--beir", brought, "--model", model_folder)
     assert ended.code == 1
     assert ended.err.startswith(f"resurvey: {tmp_path / 'file'}")
-    assert "\nNext: name another place, or remove the file" in ended.err
+    assert "\nNext: name another place, or remove it" in ended.err
     assert len(ended.err.splitlines()) == 2
 
 

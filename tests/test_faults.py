@@ -139,7 +139,7 @@ def clear(ended: Running, *said: str) -> None:
 
 @pytest.mark.parametrize(
     ("command", "room", "growth"),
-    [("init", 4096, 300), ("run", 40_000, 2_000), ("run", 170_000, 30_000), ("rank", 0, 500), ("report", 0, 500)],
+    [("init", 4096, 300), ("run", 40_000, 2_000), ("run", 170_000, 8_000), ("rank", 0, 500), ("report", 0, 500)],
 )
 def test_a_full_disk_is_told_and_costs_nothing(command: str, room: int, growth: int, place: Place) -> None:
     place.prepare(command)
