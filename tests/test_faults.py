@@ -188,7 +188,7 @@ def in_the_way(path: Path, *, file: bool) -> None:
     [
         ("init", "ws", True, "is there already"),
         ("run", "ws/index", True, "is a file, and a folder must be there"),
-        ("rank", "run.trec", False, "is a folder"),
+        ("rank", "run.trec", False, "is a folder, and --output names a file"),
         ("report", "ws/reports/report.html", False, "is a folder"),
     ],
 )
@@ -288,6 +288,24 @@ def test_ctrl_c_while_a_library_loads_is_the_same_message(library: str, place: P
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err, out) == (130, STOP, "")
+
+
+DROPPED = "class D:\n  def __del__(self):\n    os.kill(os.getpid(), signal.SIGINT)\n    for _ in range(1000): pass\nD()"
+
+
+@pytest.mark.parametrize("moment", ["os.kill(os.getpid(), signal.SIGINT)", DROPPED], ids=["import", "destructor"])
+def test_ctrl_c_before_the_first_command_is_known_is_the_same_message(moment: str) -> None:
+    program = f"""
+import os, runpy, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            exec({moment!r}, globals())
+sys.meta_path.insert(0, Finder())
+runpy.run_module("resurvey", run_name="__main__")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr, ended.stdout) == (130, STOP, "")
 
 
 # messages
