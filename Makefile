@@ -4,12 +4,12 @@ VENV := .venv
 READY := $(VENV)/.ready
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check format docs clean
+.PHONY: demo test check format docs browser clean
 
 demo: $(READY)  ## set up what is missing, then the whole story on text that every machine has
 	$(VENV)/bin/resurvey demo
 
-test: check  ## set up what is missing, then lint, type-check and run all tests
+test: check browser  ## set up what is missing, then lint, type-check and run all tests
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
 check: $(STAMP)
@@ -36,6 +36,18 @@ $(READY): pyproject.toml constraints.txt
 $(STAMP): $(READY)
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[offline,dev]"
 	touch $(STAMP)
+
+# The report is looked at in a real browser. Without one those tests are skipped, or fail where CI=true.
+browser:  ## Debian's Chromium, where it is missing and may be installed
+	@give_up() { echo "$$1; the tests that open pages are skipped"; test "$$CI" != true; }; \
+	if command -v chromium || command -v chromium-browser; then exit 0; fi >/dev/null; \
+	if ! command -v apt-get >/dev/null; then give_up "No chromium, and no apt-get to install it"; exit; fi; \
+	if test "$$(id -u)" = 0; then as=; elif sudo -n true 2>/dev/null; then as=sudo; \
+	else give_up "No chromium, and no right to install it (apt-get install chromium)"; exit; fi; \
+	echo "Installing Debian's chromium, for the tests that open pages"; \
+	$$as apt-get update -qq >/dev/null; \
+	$$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	  chromium fonts-dejavu-core >/dev/null 2>&1 || give_up "apt-get could not install chromium"
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "resurvey"
 COMMANDS = ROOT / "docs" / "commands"
 WIDTH = 80
-STORY = ("data", "search", "evaluate", "diagnose", "decide", "treat", "promote", "show", "cli")
+STORY = ("data", "search", "evaluate", "diagnose", "decide", "treat", "promote", "show", "doctor", "cli")
 
 
 def main() -> None:

@@ -99,6 +99,7 @@ def test_every_command_is_tested_here() -> None:
     named = {command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback}
     assert named == {
         "init", "diagnose", "decide", "treat", "run", "evaluate", "rank", "search", "status", "report", "promote", "rollback",
+        "doctor",
     }  # fmt: skip
 
 
@@ -187,6 +188,15 @@ def test_search_shows_hits_and_explains_them(root: Path) -> None:
     assert "(#1)" in shown
 
 
+def test_titles_with_brackets_are_shown_as_they_are(tmp_path: Path, model_folder: Path) -> None:
+    lines(
+        tmp_path / "corpus.jsonl", [{"_id": f"d{n}", "title": f"[/b] pump [red]{n}", "text": "pump"} for n in range(3)]
+    )
+    call("init", tmp_path / "[ws]", "--corpus", tmp_path / "corpus.jsonl", "--model", model_folder)
+    shown = call("search", tmp_path / "[ws]", "pump", "--candidate", "bm25")
+    assert "[/b] pump [red]1" in shown.out
+
+
 def test_status_names_what_is_done_what_is_live_and_what_comes_next(root: Path, tmp_path: Path) -> None:
     found, shown = both(root, "status", root)
     facts = found["facts"]
@@ -263,7 +273,7 @@ def test_a_bad_choice_names_the_value_and_those_allowed(root: Path) -> None:
 
 WITHOUT_WORKSPACE: list[tuple[str, ...]] = [
     ("diagnose",), ("decide",), ("treat",), ("run",), ("evaluate",), ("search", "words"), ("status",), ("report",),
-    ("promote", "1"), ("rollback",), ("rank", "--queries", "q", "--output", "o"),
+    ("promote", "1"), ("rollback",), ("doctor",), ("rank", "--queries", "q", "--output", "o"),
 ]  # fmt: skip
 
 
@@ -425,7 +435,7 @@ def test_what_the_disk_refuses_is_one_line_and_a_next_step(brought: Path, model_
     ended = call("init", tmp_path / "file" / "ws", "--beir", brought, "--model", model_folder)
     assert ended.code == 1
     assert ended.err.startswith(f"resurvey: {tmp_path / 'file'}")
-    assert "\nNext: make room or permission there, then the same command again" in ended.err
+    assert "\nNext: name another place, or remove it" in ended.err
     assert len(ended.err.splitlines()) == 2
 
 

@@ -14,6 +14,7 @@ SHOWN = 20
 """Lines of problems that a message has at most."""
 PARTICULARS = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|[-+]?\d[\d.,]*")
 """Quoted values and numbers: two problems that differ only in these are of one kind."""
+STOPPED = "stopped. Nothing is lost; the same command goes on where it was."
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +62,9 @@ def init(root: Path, sources: Sources, values: Mapping[str, str | int | float], 
     collected = collection.collect(brought, int(values.get("seed", 13)), split_by)
     root = root.resolve()
     root.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
+    partial = root.with_name(f".{root.name}.{uuid.uuid4().hex[:8]}")  # known before it is there: Ctrl-C leaves nothing
     try:
-        partial.chmod(0o755)
+        partial.mkdir()
         manifest = collection.save(collected, partial / "data", sources)
         write_bytes(partial / settings.FILE, settings.render(values).encode("utf-8"))
         settings.load(partial / settings.FILE)

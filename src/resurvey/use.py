@@ -69,6 +69,10 @@ def retriever_of(session: Session, name: str) -> tuple[str, Retriever]:
 
 def rank(session: Session, queries: Path, output: Path, name: str, k: int) -> tuple[str, int]:
     """Write a TREC run over document ids for a file of queries; returns (candidate id, queries ranked)."""
+    if output.is_dir():
+        raise ResurveyError(
+            [Problem(str(output), "is a folder, and --output names a file")], f"--output {output}/run.trec"
+        )
     problems = Problems()
     asked = list(read_queries(queries, problems).values())
     if not asked and not problems.found:

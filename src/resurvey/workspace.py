@@ -13,8 +13,8 @@ import functools
 import hashlib
 import json
 import os
-import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -70,16 +70,18 @@ def _sync_folder(folder: Path) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Put `data` at `path`: afterwards the file is whole and on disk, or as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    name = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")  # known before it is there: Ctrl-C leaves nothing
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(name, "xb", opener=functools.partial(os.open, mode=0o600)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+            name.unlink()
+        if isinstance(error, OSError) and error.errno:  # name the file that was meant, not the temporary one
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _sync_folder(path.parent)
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from resurvey import __version__
-from resurvey.errors import ResurveyError, StoppedError
+from resurvey.cli.faults import message_for, still_there, told_about
+from resurvey.errors import STOPPED, StoppedError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -46,19 +47,15 @@ def main() -> NoReturn:
     try:
         app()
         sys.exit(0)
-    except ResurveyError as error:
-        typer.echo(f"resurvey: {error}", err=True)
-        sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        typer.echo(
-            f"resurvey: {where}{error.strerror or error}\nNext: make room or permission there, then the same command again",
-            err=True,
-        )
-        sys.exit(1)
+    except BaseException as error:
+        told = message_for(error)
+        if told is None:
+            raise
+        typer.echo(f"resurvey: {told}", err=True)
+        sys.exit(told.exit_code)
 
 
 @contextlib.contextmanager
@@ -66,10 +63,16 @@ def session_of(root: Path, *, quiet: bool, writes: bool) -> Iterator[Session]:
     """Open a workspace with a progress bar on stderr, holding its lease when the command writes."""
     from resurvey.session import Session
     from resurvey.show.progress import Bars
-    from resurvey.workspace import Workspace
+    from resurvey.workspace import MARK, Workspace
 
     workspace = Workspace.open(root)
-    with stoppable(), workspace.lease() if writes else contextlib.nullcontext(), Bars(quiet) as bars:
+    with (
+        stoppable(),
+        told_about(root),
+        still_there(root, MARK),
+        workspace.lease() if writes else contextlib.nullcontext(),
+        Bars(quiet) as bars,
+    ):
         yield Session(workspace, bars)
 
 
@@ -79,7 +82,7 @@ def stoppable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        raise StoppedError("stopped. Nothing is lost; the same command goes on where it was.") from error
+        raise StoppedError(STOPPED) from error
 
 
 def show(as_json: bool, value: Any, *shown: RenderableType) -> None:
@@ -89,7 +92,7 @@ def show(as_json: bool, value: Any, *shown: RenderableType) -> None:
         return
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=False)
+    console = Console(highlight=False, soft_wrap=False, markup=False)  # a title may hold [brackets]
     for part in shown:
         console.print(part, soft_wrap=isinstance(part, str))  # a broken path cannot be copied
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from resurvey.cli.app import AsJson, Dir, app, show, stoppable
+from resurvey.cli.faults import told_about
 from resurvey.errors import ResurveyError
 from resurvey.types import Json
 
@@ -75,7 +76,7 @@ def init(  # noqa: PLR0913, PLR0917  one parameter an option
         sources, pairs=given.get("pairs"), answers=given.get("answers"), columns=mapping, add_texts=add_texts
     )
     place = locate(model)
-    with stoppable():
+    with stoppable(), told_about(root):
         manifest = loop.init(root.expanduser(), sources, {"model": place if Path(model).is_dir() else model}, split_by)
     show(as_json, manifest, *_told(manifest, root))
 

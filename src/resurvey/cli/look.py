@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from resurvey.cli.app import AsJson, Dir, app, session_of, show
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resurvey.cli.app import AsJson, Dir, app, session_of, show, stoppable
 
 
 @app.command()
@@ -25,3 +30,20 @@ def report(root: Dir, as_json: AsJson = False) -> None:
     with session_of(root, quiet=as_json, writes=True) as session:
         page = loop.report(session)
     show(as_json, read_json(page.with_suffix(".json")), f"Report: {page}")
+
+
+@app.command()
+def doctor(
+    root: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A workspace: its encoder, its disk.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is installed, what is missing, how to get it, and how fast this machine embeds."""
+    from resurvey.doctor.examine import examine, patient_of
+    from resurvey.show.health import health_table
+    from resurvey.show.progress import Bars
+
+    with stoppable(), Bars(as_json) as bars:
+        facts = examine(patient_of(root), bars)
+    show(as_json, facts, *health_table(facts), f"\nNext: {facts['next']}")
+    if not facts["ok"]:
+        raise typer.Exit(1)
