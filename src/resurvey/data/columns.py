@@ -78,7 +78,10 @@ class Columns:
 
     def value(self, cells: Mapping[str, Any], role: str) -> tuple[str, Any]:
         """The column that plays a role in this row, and its cell; ("", None) where none does."""
-        named = [column for column in self.roles.get(role, ()) if column in cells]
+        names = self.roles.get(role, ())
+        if len(names) == 1 and names[0] in cells:  # nearly always
+            return names[0], cells[names[0]]
+        named = [column for column in names if column in cells]
         column = next((column for column in named if cells[column] is not None), named[0] if named else "")
         return column, cells.get(column)
 

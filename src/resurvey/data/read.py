@@ -227,9 +227,6 @@ class _Reading:
             self.known.queries = records.queries(*found, self.problems) if found else {}
             if not self.known.queries and len(self.problems.met) > before:
                 self.lost.add("queries")
-        self.known = Known(
-            self.known.documents, self.known.queries, self.problems, self.known.add_texts, self.known.named
-        )
 
     def judgments(self, split: str, path: Path) -> None:
         """One file of judgments, or a dataset whose splits divide them."""

@@ -23,17 +23,25 @@ class Known:
     problems: Problems
     add_texts: bool = False
     named: bool = True
-    by_text: dict[str, str] = field(init=False)
-    by_query: dict[str, str] = field(init=False)
+    _by_text: dict[str, str] = field(default_factory=dict)
+    _by_query: dict[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.by_text = {}
-        for id, document in self.documents.items():
-            for words in (document.text, document.full_text):
-                self.by_text.setdefault(_words(words), id)
-        self.by_query = {}
-        for id, query in self.queries.items():
-            self.by_query.setdefault(_words(query.text), id)
+    @property
+    def by_text(self) -> dict[str, str]:
+        """Document ids by text, made when first asked for: after all documents are read."""
+        if not self._by_text:
+            for id, document in self.documents.items():
+                for words in (document.text, document.full_text):
+                    self._by_text.setdefault(_words(words), id)
+        return self._by_text
+
+    @property
+    def by_query(self) -> dict[str, str]:
+        """Query ids by text, likewise."""
+        if not self._by_query:
+            for id, query in self.queries.items():
+                self._by_query.setdefault(_words(query.text), id)
+        return self._by_query
 
     def find(self, value: str) -> str | None:
         """The id of a known document, by its id or its text."""
