@@ -21,6 +21,7 @@ from resurvey.cli import app
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "resurvey"
 COMMANDS = ROOT / "docs" / "commands"
+TRANSCRIPT = ROOT / "docs" / "transcript.md"
 WIDTH = 80
 STORY = ("data", "search", "evaluate", "diagnose", "decide", "treat", "promote", "show", "doctor", "cli")
 
@@ -37,7 +38,8 @@ def main() -> None:
 
 def pages() -> dict[Path, str]:
     """Every page with generated parts, as it should be."""
-    made = {ROOT / "README.md": _filled((ROOT / "README.md").read_text("utf-8"), "tree", tree())}
+    front = _filled((ROOT / "README.md").read_text("utf-8"), "tree", tree())
+    made = {ROOT / "README.md": _filled(front, "demo", demo())}
     group = typer.main.get_command(app)
     assert isinstance(group, click.Group | typer.core.TyperGroup)
     for name, command in group.commands.items():
@@ -54,6 +56,13 @@ def help_of(name: str, command: click.Command) -> str:
     """What `resurvey NAME --help` prints on 80 columns."""
     context = click.Context(command, info_name=f"resurvey {name}", terminal_width=WIDTH, max_content_width=WIDTH)
     return f"```text\n{command.get_help(context).strip()}\n```"
+
+
+def demo() -> str:
+    """What `make demo` printed, from the transcript: the set-up left out."""
+    found = re.search(r"^```text\n\$ make demo\n(.*?)^```$", TRANSCRIPT.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert found, "the transcript has no block that begins with `$ make demo`"
+    return f"```text\n{found.group(1)}```"
 
 
 def tree() -> str:

@@ -19,7 +19,8 @@ from resurvey.types import Document, Query
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "commands"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FRESH = {"init", "demo"}
+FRONT = ROOT / "README.md"
+FRESH = {"init", "demo", "FRONT"}
 """Pages that begin without a workspace."""
 
 
@@ -64,18 +65,18 @@ def test_generated_parts_are_what_the_generator_writes() -> None:
 
 def test_blocks_are_of_kinds_that_are_checked() -> None:
     """`sh` runs here, `text` is generated help or output; anything else would be code that nothing runs."""
-    for path in [*PAGES.glob("*.md")]:
+    for path in [*PAGES.glob("*.md"), FRONT, ROOT / "docs" / "transcript.md"]:
         kinds = {kind for kind, _ in BLOCK.findall(path.read_text(encoding="utf-8"))}
         assert kinds <= {"sh", "text"}, path.name
 
 
-@pytest.mark.parametrize("name", [path.stem for path in sorted(PAGES.glob("*.md")) if path.stem != "README"])
+@pytest.mark.parametrize("name", ["FRONT", *commands()])
 def test_every_block_of_a_page_runs(name: str, desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(desk, tmp_path / "desk")
     monkeypatch.chdir(tmp_path / "desk")
     if name in FRESH:
         shutil.rmtree("work")
-    page = (PAGES / f"{name}.md").read_text(encoding="utf-8")
+    page = (FRONT if name == "FRONT" else PAGES / f"{name}.md").read_text(encoding="utf-8")
     for kind, text in BLOCK.findall(page):
         for line in text.splitlines() if kind == "sh" else []:
             words = shlex.split(line, comments=True)
