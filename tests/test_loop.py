@@ -95,7 +95,7 @@ def test_the_main_job_leaves_every_stage_in_the_workspace(finished: Finished) ->
     for candidate in candidates:
         folder = root / "candidates" / candidate.id
         names = {path.name for path in folder.iterdir()}
-        assert names == {"recipe.json", "scores.parquet", "verdict.json", "manifest.json"}
+        assert names == {"recipe.json", "scores.parquet", "rankings.parquet", "verdict.json", "manifest.json"}
 
 
 def test_every_rung_names_what_it_was_built_on(finished: Finished) -> None:
@@ -251,7 +251,7 @@ def test_without_judgments_stand_ins_serve_and_every_place_says_so(finished: Fin
     assert loop.decide(session, "small").judged_by == "stand-in queries"
     assert [step.treatment for step in loop.decide(session, "small").avoid] == ["a ranker trained on stand-in queries"]
     assert read_json(workspace.candidates / "ladder.json")["judged_by"] == "stand-in queries"
-    assert "judged by stand-in queries" in result.report.read_text()
+    assert "stand-in queries, no proof" in result.report.read_text()
     assert read_json(workspace.reports / "report.json")["judged_by"] == "stand-in queries"
     shown = status(workspace)["facts"]
     assert shown["judged queries"] == "none; stand-in queries serve"

@@ -71,7 +71,7 @@ def gather(workspace: Workspace) -> Json:
     facts["examples"] = _examples(workspace, ladder, shown)
     detectable = against.detectable if against else _most_detectable(ladder)
     facts["limits"] = limits(ladder.facts, detectable, len(best.values), facts["slices"], workspace.settings)
-    facts["next"] = following(str(workspace.root), facts, against)
+    facts["next"] = following(facts["workspace"], facts, against)
     return facts
 
 
