@@ -43,10 +43,11 @@ class Session:
     @functools.cached_property
     def encoder(self) -> Encoder:
         """The encoder the settings name."""
-        from resurvey.search.encode import load
+        from resurvey.search.encode import open_encoder
 
         self.progress("loading the encoder", 0, 1)
-        return load(self.settings.text("model"))
+        folder, size = self.workspace.index / "engines", sum(len(d.full_text) for d in self.collection.documents)
+        return open_encoder(self.settings.text("model"), folder, self.settings.text("engine"), size)
 
     @functools.cached_property
     def index(self) -> Index:

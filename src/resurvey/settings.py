@@ -34,6 +34,12 @@ class Setting:
 TABLE: tuple[Setting, ...] = (
     Setting("model", "bundled", "Encoder: `bundled`, a sentence-transformers folder, or a hub name."),
     Setting(
+        "engine",
+        "auto",
+        "What embeds: OpenVINO on a CPU and torch on a GPU (auto), or always one of them.",
+        ("auto", "openvino", "torch"),
+    ),
+    Setting(
         "rechunk",
         "auto",
         "What to do with documents the encoder would cut short: split them into passages, or refuse.",

@@ -50,10 +50,11 @@ class Check:
 
 def _embedding(patient: Patient) -> Iterator[Found]:
     from resurvey.errors import ResurveyError
-    from resurvey.search.encode import load
+    from resurvey.search.encode import open_encoder
 
     try:
-        patient.speed = found = model.speed(load(patient.model))
+        with tempfile.TemporaryDirectory() as folder:  # as a workspace of some size would have it
+            patient.speed = found = model.speed(open_encoder(patient.model, Path(folder)))
     except ResurveyError as error:
         yield Found("embedding", "wrong", str(error.problems[0]), error.next)
         return

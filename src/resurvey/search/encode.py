@@ -7,6 +7,7 @@ indexes. torch is imported when a model is loaded, not before.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from resurvey.errors import Problem, ResurveyError
-from resurvey.protocols import Kind
+from resurvey.protocols import Encoder, Kind
 from resurvey.types import Floats
 from resurvey.workspace import digest, file_digest
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 BUNDLED = "bundled"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 BATCH = 32
+PAYS_FROM = 200_000
+"""Characters from which compiling a model takes less time than it saves."""
 PASSAGE_PROMPTS = ("document", "passage", "corpus")
 WEIGHTS = "model.safetensors"
 INCIDENTAL = ("_name_or_path", "architectures", "transformers_version")
@@ -77,8 +80,46 @@ def source_digest(model: str) -> str:
     return digest(*(part for path in files for part in (str(path.relative_to(place)), file_digest(path))))
 
 
+def open_encoder(model: str, folder: Path, engine: str = "auto", characters: int = PAYS_FROM) -> Encoder:
+    """The encoder of a name, compiled below `folder` where that pays: on a CPU, for models whose graph is true.
+
+    Args:
+        folder: keeps compiled encoders; one that is there is used without loading torch.
+        engine: `auto`, `torch`, or `openvino` (which raises where `auto` falls back to torch).
+        characters: how much there is to embed; for little, `auto` does not compile.
+
+    Raises:
+        ResurveyError: when the model cannot be had or loaded, or cannot be compiled and must be.
+    """
+    if engine == "torch" or (engine == "auto" and (characters < PAYS_FROM or _accelerated())):
+        return load(model)
+    from resurvey.search.compiled import compile_to, compiled, refusal
+
+    place = folder / source_digest(model)[:16]
+    there = compiled(place)
+    if there is not None:
+        return there
+    loaded = load(model)
+    made = None if refusal(place) else compile_to(place, loaded)
+    if made is None and engine == "openvino":
+        raise ResurveyError(
+            [Problem(model, f"cannot be compiled for OpenVINO: {refusal(place)}")],
+            'set engine = "auto" in resurvey.toml',
+        )
+    return made or loaded
+
+
+def _accelerated() -> bool:
+    """Whether this machine has a GPU that torch could use, without importing torch where it surely has not."""
+    if not (sys.platform == "darwin" or any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd"))):
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available() or torch.backends.mps.is_available())
+
+
 def load(model: str) -> SentenceEncoder:
-    """Load an encoder by name.
+    """Load an encoder by name, as sentence-transformers runs it.
 
     Raises:
         ResurveyError: when it cannot be had or loaded, with the loader's own reason.
@@ -109,6 +150,7 @@ class SentenceEncoder:
         self.model = model
         self._prompts = _prompts(model)
         self._tokenizer: Any = model.tokenizer
+        self.limit = self._limit()
         self.max_tokens = self._room()
         self.dimensions = int(model.get_embedding_dimension() or 0)
         self.fingerprint = self._fingerprint()
@@ -141,17 +183,20 @@ class SentenceEncoder:
         )  # fmt: skip
         return np.ascontiguousarray(found, dtype=np.float32)
 
-    def _room(self) -> int:
-        """Tokens of one text that reach the vector: the least of all limits, less specials and prompt."""
+    def _limit(self) -> int:
+        """Tokens of one text with specials and prompt: the least of all limits."""
         config = getattr(getattr(self.model[0], "auto_model", None), "config", None)
         limits = [
             self.model.max_seq_length,
             self._tokenizer.model_max_length,
             getattr(config, "max_position_embeddings", None),
         ]
-        least = min(int(limit) for limit in limits if limit and int(limit) > 0)
+        return min(int(limit) for limit in limits if limit and int(limit) > 0)
+
+    def _room(self) -> int:
+        """Tokens of one text that reach the vector."""
         prompts = max(len(spans) for spans in self.offsets([self._prompts["query"], self._prompts["passage"]]))
-        return least - int(self._tokenizer.num_special_tokens_to_add()) - prompts
+        return self.limit - int(self._tokenizer.num_special_tokens_to_add()) - prompts
 
     def _fingerprint(self) -> str:
         sha = hashlib.sha256()

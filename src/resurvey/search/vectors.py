@@ -17,7 +17,7 @@ from resurvey.protocols import Encoder, Kind
 from resurvey.types import Floats, Progress, silent
 from resurvey.workspace import digest, read_json, write_bytes, write_json
 
-BLOCK = 512
+BLOCK = 256
 KEY_BYTES = 32
 
 
