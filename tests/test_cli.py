@@ -162,7 +162,7 @@ def test_evaluate_shows_held_out_scores_and_counts_reads_of_the_test_side(root: 
     assert (found["split"], found["queries"], found["reads"]) == ("held out", 54, 0)
     assert "held out, 54 queries" in shown
     one = call("evaluate", root, "--candidate", "0001", "--json").json
-    assert list(one["means"]) == ["base", "bm25", "rrf", "0001-passages"]
+    assert sorted(one["means"]) == ["0001-passages", "base", "bm25", "rrf"]
     assert call("evaluate", root, "--split", "test", "--json").json["reads"] == 1
     again = call("evaluate", root, "--split", "test", "--candidate", "base", "--candidate", "0003")
     assert "test, 6 queries; the test side has now been read 2 times" in again.out
@@ -492,3 +492,21 @@ def test_help_names_every_command() -> None:
         assert command.callback is not None
         assert (command.name or command.callback.__name__) in shown.out
         assert command.callback.__doc__
+
+
+def test_words_that_no_document_holds_are_told(root: Path) -> None:
+    assert "No word of the query is in the documents" in call("search", root, "xqzzt blorf").out
+    assert "No word of the query" not in call("search", root, "valve xqzzt").out
+    assert call("search", root, "xqzzt", "--json").json["words_known"] is False
+
+
+def test_an_effort_that_adds_nothing_yet_says_so(root: Path) -> None:
+    ended = call("decide", root, "--effort", "large")
+    assert ended.code == 0
+    assert "--effort large adds nothing yet" in ended.err
+
+
+def test_the_report_tells_of_a_test_read_without_being_asked(root: Path) -> None:
+    assert call("run", root).code == 0
+    assert call("evaluate", root, "--split", "test").code == 0
+    assert json.loads((root / "reports" / "report.json").read_text())["test_reads"] >= 1

@@ -78,7 +78,7 @@ def test_a_folder_without_corpus_is_refused_with_the_next_command(tmp_path: Path
         beir(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: holds no corpus.jsonl, so it is not a BEIR folder\n"
-        "Next: resurvey init DIR --corpus FILE, for a single file"
+        f"Next: --corpus {tmp_path}, if it holds Markdown or text; --corpus FILE, for a single file"
     )
 
 

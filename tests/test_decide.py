@@ -165,3 +165,18 @@ def test_a_plan_survives_json() -> None:
 def test_every_rule_says_where_it_comes_from(rule: Rule) -> None:
     assert rule.source
     assert rule.expected[0] <= rule.expected[1]
+
+
+def test_memory_is_planned_where_judged_queries_share_documents_and_advised_against_elsewhere() -> None:
+    shared, alone = replace(facts(HEALTHY), asked_again=0.5), replace(facts(HEALTHY), asked_again=0.49)
+    assert "memory" in planned(shared)
+    assert "memory of judged queries" not in avoided(shared)
+    assert "memory" not in planned(alone)
+    assert "only 49 %" in avoided(alone)["memory of judged queries"]
+
+
+def test_nothing_is_expected_to_bring_more_than_is_missing() -> None:
+    means = Finding("R19-quality", "", 0.9, "", None, "healthy", "", evidence={"means": {"dense": 0.9, "fused": 0.97}})
+    found = replace(facts(HEALTHY), diagnosis=Diagnosis((means,), "judgments"))
+    expected = {step.treatment: step.expected for step in decide(found, "small", EVERYTHING).steps}
+    assert expected["hybrid"] == "+0 to +3 points"

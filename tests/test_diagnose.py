@@ -307,12 +307,12 @@ def ranks(wanted: Sequence[int | None], depth: int = 30) -> Run:
 
 def measured(
     dense: Sequence[int | None], lexical: Sequence[int | None], fused: Sequence[int | None],
-    rare: frozenset[str] = frozenset(), *, known: bool = True,
+    rare: frozenset[str] = frozenset(), *, known: bool = True, documents: int = 10_000,
 ) -> dict[str, Finding]:  # fmt: skip
     queries = [Query(f"q{place}", "x") for place in range(len(dense))]
     qrels = {query.id: {f"d{query.id[1:]}": 1} for query in queries}
     runs = {"dense": ranks(dense), "lexical": ranks(lexical), "fused": ranks(fused)}
-    return {found.id: found for found in retrieval_findings(runs, queries, qrels, rare, known)}
+    return {found.id: found for found in retrieval_findings(runs, queries, qrels, rare, known, documents)}
 
 
 def test_lift_has_the_sign_of_what_fusion_changes() -> None:
@@ -423,3 +423,17 @@ def test_with_stand_ins_nothing_about_quality_is_levelled(patient: Patient) -> N
 def test_without_queries_only_the_corpus_is_examined(patient: Patient) -> None:
     diagnosis = examine(dataclasses.replace(patient, queries=(), standin=True), silent)
     assert [f.id for f in diagnosis.findings] == ["R14-corpus", "R15-vocabulary", "R10-spread"]
+
+
+def test_in_a_small_corpus_neither_recall_nor_hubs_are_levelled() -> None:
+    small = measured([1] * 30, [1] * 30, [1] * 30, documents=64)["R18-recall"]
+    assert small.level == "unknown"
+    assert "With 64 documents in all, that says nothing." in small.reading
+    assert measured([1] * 30, [1] * 30, [1] * 30)["R18-recall"].level == "healthy"
+    documents = [Document(f"d{place}", "text") for place in range(64)]
+    rankings = {
+        f"q{place}": Ranking([f"d{step}" for step in range(10)], np.zeros(10, np.float32)) for place in range(120)
+    }
+    found = hub_finding(Run("dense", rankings), documents)
+    assert (found.value, found.level) == (10, "unknown")
+    assert "chance alone puts every document in 16 %" in found.reading

@@ -56,7 +56,9 @@ def test_a_healthy_machine_gets_one_line_a_check_in_80_columns_and_a_next_comman
     facts = call("doctor", root, "--json").json
     named = [row["name"] for row in facts["checks"]]
     assert named[:4] == ["Python", "resurvey", "filelock", "ir-measures"]
-    assert {"torch", "[offline]", "[dev]", "bundled weights", "memory", "disk", "file system", "embedding"} < set(named)
+    assert {"torch", "[offline]", "[formats]", "bundled weights", "memory", "disk", "file system", "embedding"} < set(
+        named
+    )
     lines = [line.rstrip() for line in ended.out.splitlines()]
     for name in named:
         assert sum(re.match(rf"{re.escape(name)} +(ok|missing|wrong) ", line) is not None for line in lines) == 1, name

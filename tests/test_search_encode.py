@@ -286,3 +286,30 @@ def test_a_damaged_folder_is_refused_in_one_line_and_a_next_step(copied: Path, d
         load(str(copied))
     assert len(str(caught.value).splitlines()) == 2
     assert "safetensors" in caught.value.next
+
+
+def test_a_hub_name_that_cannot_be_had_is_told_before_anything_is_made(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    encode.reachable("bundled")
+    encode.reachable(str(model_folder))
+    with pytest.raises(ResurveyError, match="someone/some-model: is not on this machine, and HF_HUB_OFFLINE forbids"):
+        encode.reachable("someone/some-model")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    asked: list[str] = []
+
+    def answer(repository: str, name: str) -> bool:
+        asked.append(repository)
+        if "down" in repository:
+            raise OSError("no route to host")
+        return repository == "sentence-transformers/there" and name == "config.json"
+
+    monkeypatch.setattr(huggingface_hub, "file_exists", answer)
+    encode.reachable("there")
+    assert asked == ["sentence-transformers/there"] * 2
+    with pytest.raises(ResurveyError, match="is no model on the hub, nor a folder here"):
+        encode.reachable("someone/nothing")
+    with pytest.raises(ResurveyError, match="the hub does not answer: no route to host"):
+        encode.reachable("someone/down")

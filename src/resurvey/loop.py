@@ -122,8 +122,9 @@ def decide(session: Session, effort: str) -> Plan:
             parts = session.trial.index.cut
             judged = 0 if session.standin else len(session.trial.training)
             facts = Facts(
-                diagnosis, len(session.trial.index.documents), len(parts.passages), parts.long_documents, judged
-            )
+                diagnosis, len(session.trial.index.documents), len(parts.passages), parts.long_documents, judged,
+                session.trial.memory.asked_again,
+            )  # fmt: skip
             names = [row.name for row in available(effort)]
             write_json(workspace.plan, to_json(plan(facts, effort, names)))
     return plan_from_json(read_json(workspace.plan))

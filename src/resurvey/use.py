@@ -116,7 +116,7 @@ def _held_out(session: Session, names: Sequence[str]) -> Evaluated:
     """Nothing is searched again: a fitted candidate may not be scored on what it was fitted on."""
     ladder = read_ladder(session.workspace)
     asked = [_id(session, ladder, name) for name in names] or _scored(ladder.registry, ladder.facts["candidates"])
-    ids = [*ladder.baselines, *asked]
+    ids = [ladder.best_untouched.name, *ladder.baselines, *asked]
     scores = [ladder.scores(id) for id in dict.fromkeys(ids)]
     measure = ladder.facts["measure"]
     comparisons = holm(

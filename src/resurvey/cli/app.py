@@ -101,6 +101,8 @@ def checked_effort(value: str) -> str:
     """The effort, or a usage error."""
     if value not in EFFORTS:
         raise typer.BadParameter(f"{value!r} must be one of {', '.join(EFFORTS)}")
+    if value != EFFORTS[0]:
+        typer.echo(f"resurvey: --effort {value} adds nothing yet; this does what {EFFORTS[0]} does.", err=True)
     return value
 
 

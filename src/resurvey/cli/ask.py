@@ -23,17 +23,19 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure pipelines with intervals; --split test reads the test side and counts it."""
-    from resurvey import use
+    from resurvey import loop, use
     from resurvey.types import to_json
 
     if split not in ("held-out", "test"):
         raise typer.BadParameter(f"{split!r} must be held-out or test")
     with session_of(root, quiet=as_json, writes=split == "test") as session:
         found = use.evaluate(session, candidate or [], split)
+        if found.reads and (session.workspace.reports / "report.html").exists():
+            loop.report(session)  # it says what was measured, and how often the test side was read
     from resurvey.show.console import comparison_lines, means_table
 
     head = f"{found.split}, {found.queries} queries" + (
-        f"; the test side has now been read {found.reads} times" if found.reads else ""
+        f"; the test side has now been read {found.reads} time{'s' * (found.reads > 1)}" if found.reads else ""
     )
     show(as_json, to_json(found), head, means_table(found.means), "", comparison_lines(found.comparisons))
 
@@ -41,7 +43,7 @@ def evaluate(
 @app.command()
 def rank(
     root: Dir,
-    queries: Annotated[Path, typer.Option(help="Queries as JSONL.")],
+    queries: Annotated[Path, typer.Option(help="Queries, in any form that init reads.")],
     output: Annotated[Path, typer.Option(help="The TREC run to write.")],
     candidate: Annotated[str, typer.Option(help="base, bm25, rrf, live, or a candidate's number.")] = "live",
     k: Annotated[int, typer.Option(min=1, help="Documents a query.")] = 100,
@@ -70,16 +72,19 @@ def search(
 ) -> None:
     """Search for TEXT with what is live."""
     from resurvey import use
+    from resurvey.search.analyse import analysed
 
     with session_of(root, quiet=as_json, writes=True) as session:
         id, hits = use.search(session, text, candidate, k)
         documents = session.index.documents
         rows = session.index.rows
+        known = session.index.store.match(analysed([text], session.index.language)[0], 1)[0].size > 0
     titles = {hit.document: documents[rows[hit.document]].title or documents[rows[hit.document]].text for hit in hits}
     from resurvey.show.console import explained, hits_table
 
     value = {
         "candidate": id,
+        "words_known": known,
         "hits": [
             {
                 "rank": h.rank,
@@ -92,4 +97,5 @@ def search(
         ],
     }
     shown: list[RenderableType] = [hits_table(hits, titles) if hits else "Nothing matches."]
-    show(as_json, value, *shown, *([explained(hits)] if explain else []))
+    note = [] if known else ["\nNo word of the query is in the documents: these are the nearest by vectors alone."]
+    show(as_json, value, *shown, *([explained(hits)] if explain else []), *note)

@@ -61,7 +61,7 @@ def init(  # noqa: PLR0913, PLR0917  one parameter an option
     from resurvey.data.columns import mapped
     from resurvey.data.read import NO_SPLIT, Sources, named_runs
     from resurvey.data.read import beir as beir_sources
-    from resurvey.search.encode import locate
+    from resurvey.search.encode import locate, reachable
 
     runs, mapping = named_runs(run_files or []), mapped(columns or [])
     paths = {"corpus": corpus, "queries": queries, "judgments": judgments, "pairs": pairs, "answers": answers}
@@ -76,6 +76,7 @@ def init(  # noqa: PLR0913, PLR0917  one parameter an option
         sources, pairs=given.get("pairs"), answers=given.get("answers"), columns=mapping, add_texts=add_texts
     )
     place = locate(model)
+    reachable(model)
     with stoppable(), told_about(root):
         manifest = loop.init(root.expanduser(), sources, {"model": place if Path(model).is_dir() else model}, split_by)
     show(as_json, manifest, *_told(manifest, root))

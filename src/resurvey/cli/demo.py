@@ -17,6 +17,8 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """The whole story on the API reference of packages installed here."""
+    from rich.text import Text
+
     from resurvey import demo as story
     from resurvey import loop
     from resurvey.show.console import standing_table
@@ -47,8 +49,8 @@ def demo(
         as_json,
         facts,
         standing_table(facts),
-        f"\n{result.sentence}",
-        *([f"Test: {proof.sentence}"] if proof else []),
+        Text(f"\n{result.sentence}"),
+        *([Text(f"Test: {proof.sentence}")] if proof else []),
         f"\nReport: {result.report}",
         f'Next: open it; resurvey search {work} "smooth a noisy signal"; then bring your own: resurvey init --help',
     )

@@ -67,14 +67,17 @@ def run(root: Dir, effort: Effort = "small", as_json: AsJson = False) -> None:
     with session_of(root, quiet=as_json, writes=True) as session:
         result = loop.run(session, checked_effort(effort))
         facts = read_json(session.workspace.reports / "report.json")
+    from rich.text import Text
+
     from resurvey.show.console import standing_table
 
     show(
         as_json,
         facts,
         standing_table(facts),
-        f"\n{result.sentence}",
-        f"Report: {result.report}",
+        Text(f"\n{result.sentence}"),
+        f"\nReport: {result.report}",
+        f"Next: {facts['next'][0]['command']}: {facts['next'][0]['why']}",
     )
 
 

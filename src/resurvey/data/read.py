@@ -114,11 +114,16 @@ def beir(folder: Path, runs: Mapping[str, Path] | None = None) -> Sources:
     """
     corpus = folder / "corpus.jsonl"
     if not folder.is_dir():
-        raise ResurveyError([Problem(str(folder), "is not a folder")], "name the folder that holds corpus.jsonl")
+        there = (
+            f"--corpus {folder}, if that file holds your documents"
+            if folder.is_file()
+            else "name the folder that holds corpus.jsonl"
+        )
+        raise ResurveyError([Problem(str(folder), "is not a folder")], there)
     if not corpus.is_file():
         raise ResurveyError(
             [Problem(str(folder), "holds no corpus.jsonl, so it is not a BEIR folder")],
-            "resurvey init DIR --corpus FILE, for a single file",
+            f"--corpus {folder}, if it holds Markdown or text; --corpus FILE, for a single file",
         )
     queries = folder / "queries.jsonl"
     found = {split: folder / "qrels" / f"{split}.tsv" for split in SPLITS}

@@ -18,6 +18,8 @@ from resurvey.types import Document, Query
 DOCSTRING = re.compile(r"(\"\"\"|''')(.+?)(\1|\Z)", re.DOTALL)
 SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 CODE_PREFIX = re.compile(r"^[\w.\-/]*\d[\w.\-/]*\s+")
+MARKUP = re.compile(r"<!--.*?(-->|\Z)|^\s*#+\s|[`*_\[\]]+", re.DOTALL)
+"""What nobody types who looks for a page: comments, heading marks, emphasis."""
 SHORT_WORD = 4
 QUERY_WORDS, DOCUMENT_WORDS = 2, 5
 KEYWORDS = (3, 6)
@@ -57,6 +59,7 @@ GENERATORS = {"title": title_query, "first sentence": head_query}
 
 
 def _usable(asked: str, rest: Document) -> tuple[str, Document] | None:
+    asked = MARKUP.sub(" ", asked).strip()
     if len(asked.split()) < QUERY_WORDS or len(rest.full_text.split()) < DOCUMENT_WORDS or not rest.text.strip():
         return None
     return asked, rest

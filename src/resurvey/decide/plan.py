@@ -22,7 +22,9 @@ def decide(facts: Facts, effort: str, available: Sequence[str]) -> Plan:
 
 
 def _step(rule: Rule, facts: Facts) -> Step:
-    low, high = rule.expected
+    means = [mean for f in facts.diagnosis.findings for mean in f.evidence.get("means", {}).values()]
+    room = 100 * (1 - max(means, default=0.0)) if facts.judged else 100.0  # no pipeline is better than right
+    low, high = (min(value, room) for value in rule.expected)
     return Step(
         rule.treatment,
         rule.reason(facts),

@@ -22,6 +22,8 @@ class Facts:
     long_documents: int
     judged: int
     """Judged training queries; 0 where stand-ins serve."""
+    asked_again: float = 1.0
+    """Share of the judged queries that share a document with another."""
 
     def value(self, id: str, default: float = 0.0) -> float:
         """A finding's value, or the default where it was not measured."""
@@ -43,6 +45,9 @@ class Rule:
     source: str = ""
     overrides: str = ""
 
+
+ASKED_AGAIN = 0.5
+"""From this share on judged queries that share a document are evidence for new ones (docs/decisions.md)."""
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -89,7 +94,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "memory",
         5,
-        lambda f: f.judged >= 40,
+        lambda f: f.judged >= 40 and f.asked_again >= ASKED_AGAIN,
         lambda f: f"{f.judged} judged queries tell which documents answer what; new queries resemble them",
         (0, 17),
         "the ranker's, and one product with the judged queries' vectors",
@@ -98,6 +103,16 @@ RULES: tuple[Rule, ...] = (
 )
 
 AVOID: tuple[Rule, ...] = (
+    Rule(
+        "memory of judged queries",
+        0,
+        lambda f: f.judged >= 40 and f.asked_again < ASKED_AGAIN,
+        lambda f: (
+            f"only {100 * f.asked_again:.0f} % of the judged queries share a document with another, and from "
+            f"{100 * ASKED_AGAIN:.0f} % on they tell about new ones"
+        ),
+        source="docs/decisions.md",
+    ),
     Rule(
         "equal-weight fusion",
         0,

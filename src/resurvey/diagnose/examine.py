@@ -52,6 +52,6 @@ def examine(patient: Patient, progress: Progress) -> Diagnosis:
         findings.append(hub_finding(patient.runs["dense"], index.documents))
         progress("examining retrieval", 2, 3)
         rare = rare_queries(queries, index.documents, index.language)
-        findings += retrieval_findings(patient.runs, queries, patient.qrels, rare, known)
+        findings += retrieval_findings(patient.runs, queries, patient.qrels, rare, known, len(index.documents))
     progress("examining retrieval", 3, 3)
     return Diagnosis(tuple(findings), JUDGMENTS if known else STAND_INS)

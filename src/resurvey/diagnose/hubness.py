@@ -35,8 +35,11 @@ def hub_finding(run: Run, documents: Sequence[Document]) -> Finding:
     reading = f"{len(hubs)} documents are in more than 20 % of {lists} top-10 lists{': ' + named if named else ''}; skewness {skewness:.1f}, {100 * orphans:.0f} % never appear."
     if lists < LEAST_QUERIES:
         reading += f" {lists} queries are fewer than the {LEAST_QUERIES} this needs."
+    chance = TOP / max(1, len(documents))
+    if chance > SHARE / 4:
+        reading += f" In so small a corpus chance alone puts every document in {100 * chance:.0f} % of them, so this says nothing."
     return finding(
-        "R12-hubs", float(len(hubs)), None, reading, known=lists >= LEAST_QUERIES, queries=lists,
+        "R12-hubs", float(len(hubs)), None, reading, known=lists >= LEAST_QUERIES and chance <= SHARE / 4, queries=lists,
         hubs=[{"document": id, "title": titles[id], "lists": n} for id, n in hubs[:SHOWN]], skewness=skewness, orphans=orphans,
         occurrences={str(low): int(((occurrences >= low) & (occurrences < high)).sum()) for low, high in zip(STEPS, (*STEPS[1:], np.inf), strict=True)},
     )  # fmt: skip

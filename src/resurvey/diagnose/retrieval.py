@@ -21,6 +21,8 @@ RARE_LEAST = 2
 NEAR_TOP = 20
 DEPTH = 100
 LEAST_BUCKET = 10
+SMALL = 5 * DEPTH
+"""In a corpus of fewer documents, being among the first hundred says nothing."""
 
 
 def rare_queries(queries: Sequence[Query], documents: Sequence[Document], language: str) -> frozenset[str]:
@@ -40,7 +42,7 @@ def rare_queries(queries: Sequence[Query], documents: Sequence[Document], langua
 
 
 def retrieval_findings(
-    runs: Mapping[str, Run], queries: Sequence[Query], qrels: Qrels, rare: frozenset[str], known: bool
+    runs: Mapping[str, Run], queries: Sequence[Query], qrels: Qrels, rare: frozenset[str], known: bool, documents: int
 ) -> list[Finding]:
     """R16 to R19 from the runs `lexical`, `dense` and `fused` over the same judged queries."""
     asked = {query.id: qrels[query.id] for query in queries}
@@ -51,7 +53,7 @@ def retrieval_findings(
         _quality(ndcg, known),
         _lift(lift, runs, asked, known),
         _bucket_lift(lift, ndcg["dense"].queries, rare, known),
-        _recall(recall, known),
+        _recall(recall, known, documents),
         _ranking(runs["dense"], asked, known),
     ]
 
@@ -101,7 +103,7 @@ def _bucket_lift(lift: Doubles, queries: Sequence[str], rare: frozenset[str], kn
         interval(lift[inside]),
         reading,
         queries=int(inside.sum()),
-        known=known,
+        known=known and len(rest) >= LEAST_BUCKET,
         rest=float(rest.mean()) if len(rest) else None,
     )
 
@@ -116,9 +118,18 @@ def _where(rare: Doubles, rest: Doubles) -> str:
     return "No lift where rare tokens are: look elsewhere."
 
 
-def _recall(recall: Scores, known: bool) -> Finding:
+def _recall(recall: Scores, known: bool, documents: int) -> Finding:
     reading = f"{100 * recall.mean:.1f} % of the relevant documents are among the first 100; what is missing there no reranker brings back."
-    return finding("R18-recall", recall.mean, interval(recall.values), reading, queries=len(recall.values), known=known)
+    if documents < SMALL:
+        reading += f" With {documents} documents in all, that says nothing."
+    return finding(
+        "R18-recall",
+        recall.mean,
+        interval(recall.values),
+        reading,
+        queries=len(recall.values),
+        known=known and documents >= SMALL,
+    )
 
 
 def _ranking(run: Run, asked: Qrels, known: bool) -> Finding:

@@ -24,6 +24,8 @@ FLOOR = 1e-9
 """Probability given to a word that wordfreq does not list (its rarest are near 1e-8)."""
 WORD = re.compile(r"[^\W\d_]{2,}")
 SHOWN = 12
+OWN = 3
+"""A word is named as this corpus' own when it is at least so many times as frequent as on the web."""
 CODES = {
     "english": "en",
     "german": "de",
@@ -88,7 +90,8 @@ def vocabulary_finding(texts: Sequence[str], language: str) -> Finding:
         for word, n in counts.items()
     }
     divergence = sum(terms.values())
-    top = sorted(terms, key=lambda word: -terms[word])[:SHOWN]
+    own = [word for word, n in counts.items() if n / total >= OWN * wordfreq.word_frequency(word, code)]
+    top = sorted(own, key=lambda word: -terms[word])[:SHOWN]
     strange = sum(n for word, n in counts.items() if wordfreq.word_frequency(word, code) == 0) / total
     reading = f"{divergence:.2f} nats from web text; the words that contribute most are {', '.join(top[:5])}."
     return finding(

@@ -48,8 +48,8 @@ def needs() -> Iterator[Found]:
 
 
 def extras() -> Iterator[Found]:
-    """Every extra as one line; none is required."""
-    for extra in _metadata("Provides-Extra"):
+    """Every extra for users as one line; none is required."""
+    for extra in (name for name in _metadata("Provides-Extra") if name != "dev"):
         held = {asked.name: _held_against(asked) for asked in _requirements(extra)}
         bad = {name: state for name, (state, _) in held.items() if state != "ok"}
         worst: State = "ok" if not bad else "missing" if "missing" in bad.values() else "wrong"

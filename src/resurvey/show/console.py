@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from resurvey.diagnose.answer import bottleneck
 from resurvey.types import Candidate, Comparison, Diagnosis, Hit, Json, Plan
 
 LEVELS = {"healthy": "green", "suspect": "yellow", "confirmed": "red", "unknown": "dim"}
@@ -25,19 +26,30 @@ def table(*columns: str) -> Table:
 
 
 def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
-    """Findings with level and reading."""
-    made = table("finding", ">value", "level", "reading")
+    """The answer, then findings with value, interval, unit, level and reading."""
+    answer = bottleneck(diagnosis)
+    made = table("finding", "value", "level", "reading")
     for finding in diagnosis.findings:
         value = "–" if finding.value is None else f"{finding.value:.3g}"
-        made.add_row(finding.id, value, Text(finding.level, style=LEVELS[finding.level]), finding.reading)
-    return Group(
-        made, Text(f"\nJudged by {'your ' * (diagnosis.judged_by == 'judgments')}{diagnosis.judged_by}.", style="dim")
+        around = finding.interval and f"\n{finding.interval.low:.3g} to {finding.interval.high:.3g}"
+        shown = Text.assemble(value, (around or "", "dim"), (f"\n{finding.unit}", "dim"))
+        made.add_row(
+            Text(finding.id),
+            shown,
+            Text(finding.level, style=LEVELS[finding.level]),
+            f"{finding.title}: {finding.reading}",
+        )
+    blind = diagnosis.judged_by != "judgments"
+    by = "stand-in queries, so nothing about quality is levelled" if blind else "your judgments"
+    head = Text.assemble(
+        ("Is the embedding model the bottleneck? ", "bold"), f"{answer.short.capitalize()}: {answer.sentence}\n"
     )
+    return Group(head, made, Text(f"\nJudged by {by}.", style="dim"))
 
 
 def plan_table(plan: Plan) -> RenderableType:
     """Steps with reasons; what to avoid."""
-    made = table("step", "expected", "why")
+    made = table("step", "elsewhere", "why")
     for step in plan.steps:
         made.add_row(Text(step.treatment, style="bold"), step.expected, f"{step.reason} (cost: {step.cost})")
     for step in plan.avoid:
@@ -55,7 +67,7 @@ def standing_table(facts: Json) -> RenderableType:
         gain, style = row["gain"], "bold" if row["live"] else ""
         mean = "–" if row["mean"] is None else f"{row['mean']:.3f}"
         points = (f"{gain['points']:+.1f}", f"{gain['low']:+.1f} to {gain['high']:+.1f}") if gain else ("–", "–")
-        said = f"{row['kind']}: {row['says']}" if row["kind"] in ("untouched", "nothing to gain") else row["kind"]
+        said = f"{row['kind']}: {row['says']}" if row["kind"] not in ("kept", "not kept") else row["kind"]
         said = said.removesuffix(": ")
         mark = Text("▶" if row["live"] else "", style="green")
         made.add_row(
@@ -86,20 +98,20 @@ def steps_table(candidates: Sequence[Candidate]) -> RenderableType:
 
 
 def comparison_lines(comparisons: Sequence[Comparison]) -> RenderableType:
-    """Pipelines against the first one."""
-    made = table("pipeline", ">score", ">against", ">difference", "95 % interval", ">p (Holm)")
+    """Every pipeline against one, in points, with the difference that so many queries would show."""
+    if not comparisons:
+        return Text("")
+    made = table("pipeline", ">points", "95 % interval", ">p (Holm)", ">can show")
     for c in comparisons:
         made.add_row(
             c.challenger,
-            f"{c.challenger_mean:.3f}",
-            c.baseline,
-            f"{c.difference:+.3f}",
-            f"{c.interval.low:+.3f} to {c.interval.high:+.3f}",
+            f"{100 * c.difference:+.1f}",
+            f"{100 * c.interval.low:+.1f} to {100 * c.interval.high:+.1f}",
             f"{c.p_corrected:.2g}",
+            f"{100 * c.detectable:.1f}",
         )
-    shown = max((c.detectable for c in comparisons), default=0.0)
-    note = Text(f"\nThese queries can show a difference of {shown:.3f} with 80 % power.", style="dim")
-    return Group(made, note) if comparisons else Text("")
+    note = f"Points of {comparisons[0].measure} against {comparisons[0].baseline}. Can show: the true difference that so many queries find four times in five."
+    return Group(made, Text(f"\n{note}", style="dim"))
 
 
 def means_table(means: Mapping[str, Mapping[str, float]]) -> RenderableType:
@@ -114,8 +126,9 @@ def means_table(means: Mapping[str, Mapping[str, float]]) -> RenderableType:
 def hits_table(hits: Sequence[Hit], titles: Mapping[str, str]) -> RenderableType:
     """Ranked documents, one a line."""
     made = table(">rank", ">score", "document", "title")
+    made.columns[3].overflow, made.columns[3].no_wrap = "ellipsis", True
     for hit in hits:
-        made.add_row(str(hit.rank), f"{hit.score:.4f}", hit.document, titles.get(hit.document, "")[:60])
+        made.add_row(str(hit.rank), f"{hit.score:.4f}", hit.document, " ".join(titles.get(hit.document, "").split()))
     return made
 
 

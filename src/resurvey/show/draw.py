@@ -109,6 +109,7 @@ def slices(axes: Any, facts: Json, colours: Colours, narrow: bool) -> None:
     _rows(axes, [textwrap.fill(f"{_label(row['name'], 60)} ({row['queries']:,})", wrap) for row in rows], colours)
     axes.grid(axis="x", color=colours["line"], linewidth=0.6)
     axes.set_axisbelow(True)
+    axes.set_xlim(right=min(axes.get_xlim()[1], 1.0) + 0.005)
     axes.set_xlabel(
         f"{facts['measure']}: hollow {_label(facts['best_untouched'], 12)}"
         + (", full: what is live" if rows[0]["after"] is not None else "")
@@ -178,7 +179,7 @@ def scores(axes: Any, facts: Json, colours: Colours, _narrow: bool) -> None:
         axes.stairs(shares, edges, color=colours[SERIES[name]], label=name, linewidth=1.4)
     axes.set_xlabel("cosine with the query")
     axes.set_ylabel("% of the pairs")
-    axes.legend(frameon=False, labelcolor=colours["dim"], loc="upper right")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, labelcolor=colours["dim"])
 
 
 def scores_says(facts: Json) -> str:

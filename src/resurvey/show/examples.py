@@ -17,6 +17,7 @@ from resurvey.types import Document, Json, Qrels
 WON, LOST, FAILING = 5, 2, 3
 SHOWN = 3
 REACHED = 10
+LONGEST_TITLE = 100
 
 
 def examples(
@@ -25,8 +26,9 @@ def examples(
 ) -> list[Json]:  # fmt: skip
     """The queries that won most, lost most, and those that still fail, with what stands where."""
     (old, was), (_, now) = before, after
-    gains = after[0].of(old.queries) - old.values
-    chosen = _chosen(old.queries, gains.tolist(), now.first)
+    once = {asked[query]: query for query in reversed(old.queries)}  # two ids may ask the same
+    queries = tuple(query for query in old.queries if once[asked[query]] == query)
+    chosen = _chosen(queries, [_moved(was.first[query], now.first[query]) for query in queries], now.first)
     return [
         {
             "kind": kind,
@@ -53,10 +55,16 @@ def _chosen(queries: Sequence[str], gains: Sequence[float], first: Mapping[str, 
     return [(kind, query) for kind, group in named for query in group]
 
 
+def _moved(old: int, new: int) -> float:
+    """How much nearer to the top the first right document came: the gain of its reciprocal rank."""
+    return (1 / new if new else 0.0) - (1 / old if old else 0.0)
+
+
 def _shown(id: str, query: str, qrels: Qrels, documents: Mapping[str, Document]) -> Json:
     title = _title(documents[id]) if id in documents else id
     return {"document": id, "title": title, "right": qrels[query].get(id, 0) > 0}
 
 
 def _title(document: Document) -> str:
-    return document.title or f"{document.text[:80]}{'…' if len(document.text) > 80 else ''}"
+    title = " ".join((document.title or document.text).split()).lstrip("# ")
+    return title if len(title) <= LONGEST_TITLE else f"{title[:LONGEST_TITLE]}…"

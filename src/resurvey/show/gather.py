@@ -82,12 +82,22 @@ def _ladder(ladder: Ladder, now: str) -> list[Json]:
     tried = [ladder.registry.get(id) for id in ladder.facts["candidates"]]
     for name in ladder.baselines:
         kind = "untouched" if name in UNTOUCHED else "your engine"
-        rows.append(_row(name, SAID.get(name, ""), kind, best, ladder.scores(name)))
+        says = SAID.get(name, "") if name in UNTOUCHED else _covered(ladder, name)
+        rows.append(_row(name, says, kind, best, ladder.scores(name)))
     for candidate in tried:
         kind = "kept" if candidate.kept else "not kept" if candidate.comparison else "nothing to gain"
         scores = ladder.scores(candidate.id) if candidate.comparison else None
         rows.append(_row(candidate.id, candidate.detail.get("pipeline", candidate.reason), kind, best, scores))
     return [row | {"live": row["name"] == now} for row in rows]
+
+
+def _covered(ladder: Ladder, name: str) -> str:
+    """How many of the deciding queries the user's own run answers at all."""
+    ranked, asked = ladder.registry.ranked(name), ladder.facts["gate_queries"]
+    found = sum(bool(ranked and ranked.top.get(query)) for query in asked)
+    return (
+        "your run" if found == len(asked) else f"your run covers {found} of {len(asked)} queries, the rest count as 0"
+    )
 
 
 def _row(name: str, says: str, kind: str, best: Scores, scores: Scores | None) -> Json:
@@ -97,8 +107,10 @@ def _row(name: str, says: str, kind: str, best: Scores, scores: Scores | None) -
     return row
 
 
-def _gain(comparison: Comparison) -> Json:
-    """In points."""
+def _gain(comparison: Comparison) -> Json | None:
+    """In points; None for a single query, which has no interval."""
+    if comparison.queries < 2:
+        return None
     return {
         "points": 100 * comparison.difference,
         "low": 100 * comparison.interval.low,

@@ -5,6 +5,7 @@ No request leaves the page. Knows facts that were gathered; measures nothing.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -26,6 +27,7 @@ GLOSSARY = (
     ("held out", "Measured on queries that the pipeline was not fitted on."),
     ("Recall@100", "The share of the right documents that are anywhere among the first hundred."),
     ("hub", "A document that turns up in the results of many unrelated queries."),
+    ("short, long", "Slices of queries: the third with the fewest words, and the third with the most."),
     ("literal token", "A word with digits or signs in it, such as a part number, that must match as it stands."),
 )
 
@@ -49,6 +51,8 @@ def render(facts: Json) -> str:
     readings = {name: evidence[id]["reading"] for name, id in READINGS.items() if id in evidence}
     hubs = evidence.get("R12-hubs", {}).get("evidence", {}).get("hubs", [])[:HUBS]
     shown = facts | {"pictures": pictures, "readings": readings, "hubs": hubs, "glossary": GLOSSARY}
+    headline, *caution = re.split(r"(?<=[.]) (?=[A-Z])", facts["verdict"], maxsplit=1)
+    shown |= {"headline": headline, "caution": " ".join(caution)}
     shown["steps"] = {rung["id"]: rung for rung in facts["rungs"]}
     return environment.get_template(TEMPLATE).render(**shown).lstrip()
 

@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from resurvey.evaluate.compare import compare, holm
 from resurvey.evaluate.measures import RECALL, Scores, score_mapping
 from resurvey.search import recipe
@@ -19,6 +21,8 @@ from resurvey.treat.catalog import Row
 from resurvey.treat.trial import Trial
 from resurvey.types import Comparison, Json, Run, as_run
 
+LEAST_CHANGED = 5
+"""Queries that must have changed before a gain can keep a rung: with one alone, gain and standard error are equal."""
 BASE, LEXICAL, RRF = "base", "bm25", "rrf"
 
 
@@ -87,7 +91,9 @@ def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
             confidence=trial.settings.number("confidence"), seed=trial.settings.integer("seed"),
         )  # fmt: skip
         asked = row.blind if trial.standin else 1.0
-        kept = comparison.difference > asked * comparison.standard_error if math.isfinite(asked) else True
+        changed = int(np.count_nonzero(trial.part(scores, places).values != trial.part(before, places).values))
+        beyond = comparison.difference > asked * comparison.standard_error and (asked <= 0 or changed >= LEAST_CHANGED)
+        kept = beyond if math.isfinite(asked) else True
         recall = trial.scores(attempt.state.run, row.name, RECALL).mean - trial.scores(state.run, accepted, RECALL).mean
         detail = {
             **attempt.detail,
@@ -95,7 +101,14 @@ def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
             "pipeline": recipe.describe(attempt.state.root),
         }
         yield Rung(
-            row, attempt.state.root, scores, comparison, kept, _reason(comparison, asked), detail, attempt.state.run
+            row,
+            attempt.state.root,
+            scores,
+            comparison,
+            kept,
+            _reason(comparison, asked, changed),
+            detail,
+            attempt.state.run,
         )
         if kept:
             state, accepted = attempt.state, row.name
@@ -107,9 +120,11 @@ def corrected(rungs: Sequence[Rung]) -> list[Rung]:
     return [replace(rung, comparison=next(family)) if rung.comparison else rung for rung in rungs]
 
 
-def _reason(comparison: Comparison, asked: float) -> str:
+def _reason(comparison: Comparison, asked: float, changed: int) -> str:
     gain, error = 100 * comparison.difference, 100 * comparison.standard_error
-    found = f"{gain:+.1f} points, standard error {error:.1f}"
+    found = f"{gain:+.2f} points, standard error {error:.2f}"
+    if 0 < changed < LEAST_CHANGED and math.isfinite(asked) and asked > 0:
+        return f"{found}; only {changed} of {comparison.queries} queries changed, which decides nothing"
     if not math.isfinite(asked):
         return f"{found}; kept whatever stand-in queries show, they only choose the weight"
-    return f"{found}; kept above {asked * error:+.1f}"
+    return f"{found}; kept above {asked * error:+.2f}"

@@ -7,8 +7,6 @@ asked for more than once: where every document has one judged query, leaving tha
 
 from __future__ import annotations
 
-from collections import Counter
-
 from resurvey.treat.attempt import Attempt, Nothing, State
 from resurvey.treat.trees import LEAST, rank_by_trees
 from resurvey.treat.trial import Trial
@@ -22,9 +20,7 @@ def memory(trial: Trial, state: State) -> Attempt | Nothing:
         return Nothing("there are no judged queries to remember")
     if len(trial.training) < LEAST:
         return Nothing(f"{len(trial.training)} judged queries to train on, at least {LEAST} are needed")
-    named = Counter(document for row in trial.memory.documents for document in row)
-    again = sum(any(named[document] > 1 for document in row) for row in trial.memory.documents)
-    share = again / max(1, len(trial.memory.documents))
+    share = trial.memory.asked_again
     if share < ASKED_AGAIN:
         return Nothing(
             f"only {100 * share:.0f} % of the judged queries share a document with another; memory needs {100 * ASKED_AGAIN:.0f} %"

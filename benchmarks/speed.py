@@ -1,0 +1,154 @@
+"""Speed, side by side with a peer in one run: medians of several rounds with their spread, as ratios.
+
+    python benchmarks/speed.py [--data FOLDER] [--rounds 3] [--passages 3000] [--only NAME ...]
+
+Every round times the peer and us one after the other, in turns, so that both meet the same noise; a row
+shows the median ratio and the smallest and largest. What must be equal is compared in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resurvey.data.chunk import cut
+from resurvey.data.read import Sources, read
+from resurvey.protocols import Encoder
+from resurvey.search.encode import locate, open_encoder
+from resurvey.search.vectors import VectorStore
+
+HERE = Path(__file__).parent
+COLLECTIONS = ("attack-procedures", "covid-faq", "code-cosqa", "product-match", "job-titles", "aero-cranfield")
+QUERIES = 200
+CHANGED = 0.01
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of the table: seconds of the peer and of us, round by round, and what was compared."""
+
+    name: str
+    wanted: str
+    peer: list[float] = field(default_factory=list)
+    ours: list[float] = field(default_factory=list)
+    note: str = ""
+
+    def __str__(self) -> str:
+        ratios = [peer / ours for peer, ours in zip(self.peer, self.ours, strict=True)]
+        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        return f"| {self.name} | {statistics.median(self.peer):.3g} s | {statistics.median(self.ours):.3g} s | {spread} | {self.wanted} | {self.note} |"
+
+
+def main() -> None:
+    """Run the rows asked for and print the table as they end."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--passages", type=int, default=3000)
+    parser.add_argument("--only", nargs="*", choices=tuple(WORK))
+    arguments = parser.parse_args()
+    print("| work | peer | ours | times as fast (least to most) | wanted | compared |\n|---|---|---|---|---|---|")
+    for name in arguments.only or WORK:
+        for row in WORK[name](arguments):
+            print(row, flush=True)
+
+
+def timed(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+    """Seconds, and what came of it."""
+    started = time.perf_counter()
+    found = work(*arguments)
+    return time.perf_counter() - started, found
+
+
+def _peer() -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(locate("bundled"))
+
+
+def _ours(folder: Path) -> Encoder:
+    encoder = open_encoder("bundled", folder)
+    encoder.encode(["warm"] * 8, "passage")
+    return encoder
+
+
+def _passages(data: Path, name: str, most: int, encoder: Encoder) -> list[str]:
+    """The first passages of a collection, as an index would hold them."""
+    documents = read(Sources(data / name / "corpus.jsonl")).documents
+    return list(cut(documents, encoder, 128).texts)[:most]
+
+
+def embed(arguments: argparse.Namespace) -> list[Row]:
+    """Passages of each collection through `SentenceTransformer.encode`, defaults, and through ours."""
+    peer, rows = _peer(), []
+    with tempfile.TemporaryDirectory() as folder:
+        ours = _ours(Path(folder))
+        for name in COLLECTIONS:
+            texts = _passages(arguments.data, name, arguments.passages, ours)
+            row = Row(f"embed {len(texts):,} passages, {name}", "1.1")
+            for _ in range(arguments.rounds):
+                seconds, wanted = timed(lambda: peer.encode(texts, normalize_embeddings=True))  # noqa: B023
+                row.peer.append(seconds)
+                seconds, found = timed(lambda: ours.encode(texts, "passage"))  # noqa: B023
+                row.ours.append(seconds)
+            row.note = f"largest difference {np.abs(wanted - found).max():.1e}, wanted 1e-5"
+            rows.append(row)
+    return rows
+
+
+def query(arguments: argparse.Namespace) -> list[Row]:
+    """One query at a time."""
+    peer = _peer()
+    texts = [json.loads(line)["text"] for line in _lines(arguments.data / "covid-faq" / "queries.jsonl", QUERIES)]
+    with tempfile.TemporaryDirectory() as folder:
+        ours = _ours(Path(folder))
+        row = Row("embed one query, p50", "3")
+
+        def peer_one(text: str) -> Any:
+            return peer.encode([text], normalize_embeddings=True)
+
+        def our_one(text: str) -> Any:
+            return ours.encode([text], "query")
+
+        for _ in range(arguments.rounds):
+            row.peer.append(statistics.median(timed(peer_one, t)[0] for t in texts))
+            row.ours.append(statistics.median(timed(our_one, t)[0] for t in texts))
+        ends = [timed(our_one, t)[0] for t in texts]
+        row.note = f"ours p99 {1000 * float(np.quantile(ends, 0.99)):.1f} ms"
+    return [row]
+
+
+def again(arguments: argparse.Namespace) -> list[Row]:
+    """All passages, and then again when one in a hundred changed, in a warm process; the peer is ours, all anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours = _ours(Path(folder) / "engine")
+        texts = _passages(arguments.data, "covid-faq", arguments.passages, ours)
+        row = Row(f"embed {len(texts):,} passages again after 1 % changed", "33 (3 %)")
+        for number in range(arguments.rounds):
+            store = VectorStore(Path(folder) / str(number), ours)
+            row.peer.append(timed(lambda: store.vectors(texts, "passage"))[0])  # noqa: B023
+            step = int(1 / CHANGED)
+            changed = [f"{t} changed" if place % step == 0 else t for place, t in enumerate(texts)]
+            row.ours.append(timed(lambda: store.vectors(changed, "passage"))[0])  # noqa: B023
+    return [row]
+
+
+def _lines(path: Path, most: int) -> Sequence[str]:
+    with path.open(encoding="utf-8") as file:
+        return [line for _, line in zip(range(most), file, strict=False)]
+
+
+WORK: dict[str, Callable[[argparse.Namespace], list[Row]]] = {"embed": embed, "query": query, "again": again}
+
+
+if __name__ == "__main__":
+    main()
