@@ -7,6 +7,7 @@ what it needs when it needs it. Knows where things are kept, nothing about the o
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resurvey.errors import Problem, ResurveyError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from resurvey.search.recipe import Builder
     from resurvey.treat.trial import Trial
 
+MOST_CHECKED = 300
+"""Judged queries on which int8 must rank as float32 does."""
 LEAST_JUDGED = 10
 """Fewer judged queries than this decide nothing; stand-ins serve instead."""
 
@@ -47,7 +50,38 @@ class Session:
 
         self.progress("loading the encoder", 0, 1)
         folder, size = self.workspace.index / "engines", sum(len(d.full_text) for d in self.collection.documents)
-        return open_encoder(self.settings.text("model"), folder, self.settings.text("engine"), size)
+        name, engine = self.settings.text("model"), self.settings.text("engine")
+        if self.settings.text("precision") == "float32":
+            return open_encoder(name, folder, engine, size)
+        return self._int8(open_encoder(name, folder, engine), folder)
+
+    def _int8(self, encoder: Encoder, folder: Path) -> Encoder:
+        """The encoder in int8 where the user's own rankings allow it, else as it is; the lineage says which and why."""
+        from resurvey.data.chunk import cut
+        from resurvey.precision import int8, sample
+        from resurvey.search.compiled import CompiledEncoder
+
+        if not isinstance(encoder, CompiledEncoder):
+            raise ResurveyError(
+                [
+                    Problem(
+                        str(self.workspace.root),
+                        "precision int8 needs the OpenVINO engine, and this model runs on torch",
+                    )
+                ],
+                'set precision = "float32" in resurvey.toml',
+            )
+        self.progress("checking int8", 0, 1)
+        parts = cut(self.collection.documents, encoder, self.settings.integer("passage_tokens"))
+        owners = [passage.document for passage in parts.passages]
+        queries = {query.id: query.text for query in self.collection.judged("train", "dev")[:MOST_CHECKED]}
+        check = sample(
+            parts.texts, owners, queries, self.collection.merged("train", "dev"), self.settings.integer("seed")
+        )
+        found = int8(encoder, folder, parts.texts, check)
+        if self.workspace.recorded("int8 refused") == [] and found is encoder:
+            self.workspace.record("int8 refused", encoder=encoder.fingerprint)
+        return found
 
     @functools.cached_property
     def index(self) -> Index:

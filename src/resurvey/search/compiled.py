@@ -42,6 +42,7 @@ class CompiledEncoder:
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
 
+        self.folder = folder
         facts = read_json(folder / FACTS)
         self.name = str(facts["name"])
         self.fingerprint = str(facts["fingerprint"])
@@ -68,9 +69,12 @@ class CompiledEncoder:
         """Unit vectors of shape (texts, dimensions)."""
         if not texts:
             return np.zeros((0, self.dimensions), dtype=np.float32)
-        prompt = self._prompts[kind]
-        read = self._cut.encode_batch_fast([prompt + text.strip() for text in texts])
-        return self._graph.vectors([encoding.ids for encoding in read])
+        return self._graph.vectors(self.ids(texts, kind))
+
+    def ids(self, texts: Sequence[str], kind: Kind) -> list[list[int]]:
+        """Token ids of every text with its prompt and special tokens, truncated."""
+        read = self._cut.encode_batch_fast([self._prompts[kind] + text.strip() for text in texts])
+        return [encoding.ids for encoding in read]
 
 
 def compile_to(folder: Path, encoder: SentenceEncoder) -> CompiledEncoder | None:

@@ -19,7 +19,7 @@ from resurvey.types import Floats, Ints
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-BUDGET = 2048
+BUDGET = 1024
 """Tokens of a batch, padding included: enough to keep a core busy, small enough for its cache."""
 STEP = 8
 """Lengths are rounded up to multiples of this: every new shape costs the graph a preparation."""
