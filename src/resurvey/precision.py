@@ -23,7 +23,7 @@ from resurvey.errors import ResurveyError
 from resurvey.evaluate.measures import NDCG, score_mapping
 from resurvey.protocols import Encoder
 from resurvey.search.compiled import FACTS, TOKENIZER, CompiledEncoder, compiled, refusal
-from resurvey.search.engine import GRAPH
+from resurvey.search.engine import GRAPH, openvino
 from resurvey.types import Floats, Qrels
 from resurvey.workspace import digest, file_digest, read_json, write_json
 
@@ -141,6 +141,7 @@ def _calibration(passages: Sequence[str]) -> list[str]:
 
 
 def _quantise(encoder: CompiledEncoder, folder: Path, passages: Sequence[str]) -> None:
+    runtime = openvino()  # first: it keeps the quantiser from telling its makers, too
     try:
         import nncf
     except ImportError as error:
@@ -148,17 +149,16 @@ def _quantise(encoder: CompiledEncoder, folder: Path, passages: Sequence[str]) -
             "precision int8 needs the quantiser, which is not installed",
             'pip install "resurvey[int8]", or set precision = "float32"',
         ) from error
-    import openvino
 
     read = [np.array([ids], dtype=np.int64) for ids in encoder.ids(passages, "passage")]
     data = nncf.Dataset([{"input_ids": ids, "attention_mask": np.ones_like(ids)} for ids in read])
     logging.getLogger("nncf").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):  # it draws bars of its own
         graph = nncf.quantize(
-            openvino.Core().read_model(encoder.folder / GRAPH), data,
+            runtime.Core().read_model(encoder.folder / GRAPH), data,
             model_type=nncf.ModelType.TRANSFORMER, subset_size=len(read),
         )  # fmt: skip
-    openvino.save_model(graph, folder / GRAPH, compress_to_fp16=False)
+    runtime.save_model(graph, folder / GRAPH, compress_to_fp16=False)
     shutil.copyfile(encoder.folder / TOKENIZER, folder / TOKENIZER)
     fingerprint = digest(encoder.fingerprint, "int8", file_digest((folder / GRAPH).with_suffix(".bin")))
     write_json(folder / FACTS, read_json(encoder.folder / FACTS) | {"fingerprint": fingerprint, "precision": "int8"})

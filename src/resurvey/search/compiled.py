@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from resurvey.protocols import Kind
-from resurvey.search.engine import GRAPH, Graph, convert, same
+from resurvey.search.engine import GRAPH, Graph, convert, openvino, same
 from resurvey.types import Floats, Json
 from resurvey.workspace import read_json, write_json
 
@@ -124,9 +124,7 @@ def _write(folder: Path, encoder: SentenceEncoder) -> str | None:
     except Exception as error:  # any model may hold what the tracer or OpenVINO does not know
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         return f"it cannot be converted: {reason}"
-    import openvino
-
-    openvino.save_model(graph, folder / GRAPH, compress_to_fp16=False)
+    openvino().save_model(graph, folder / GRAPH, compress_to_fp16=False)
     (folder / TOKENIZER).write_text(backend.to_str(), encoding="utf-8")
     facts: Json = {
         "name": encoder.name,

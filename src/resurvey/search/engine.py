@@ -8,6 +8,7 @@ is believed only when it gives the model's own vectors on probe texts. Knows not
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -58,9 +59,16 @@ def padded(ids: Ids, places: Ints, length: int, pad: int) -> tuple[Ints, Ints]:
     return tokens, mask
 
 
+def openvino() -> Any:
+    """OpenVINO, which would tell its makers of every use; it falls back to silence where that package cannot be had."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes an import fail
+    import openvino as module
+
+    return module
+
+
 def convert(model: SentenceTransformer) -> Any:
     """The whole model as one OpenVINO graph from (input_ids, attention_mask) to vectors, of any shape."""
-    import openvino
     import torch
 
     class Whole(torch.nn.Module):
@@ -77,7 +85,7 @@ def convert(model: SentenceTransformer) -> Any:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # the tracer warns of every python value it reads; the probes decide
-        return openvino.convert_model(Whole(), example_input={"input_ids": example, "attention_mask": example})
+        return openvino().convert_model(Whole(), example_input={"input_ids": example, "attention_mask": example})
 
 
 class Graph:
@@ -118,16 +126,12 @@ class Graph:
 
     def _many(self) -> Any:
         if self._queue is None:
-            import openvino
-
-            self._queue = openvino.AsyncInferQueue(self._compiled("THROUGHPUT"))
+            self._queue = openvino().AsyncInferQueue(self._compiled("THROUGHPUT"))
         return self._queue
 
     def _compiled(self, hint: str) -> Any:
-        import openvino
-
         options = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
-        return openvino.Core().compile_model(self._source, "CPU", options)
+        return openvino().Core().compile_model(self._source, "CPU", options)
 
 
 def unit(vectors: Floats) -> Floats:
