@@ -332,3 +332,19 @@ def test_a_torn_last_line_is_passed_over_and_takes_no_later_one_with_it(workspac
     assert [entry["candidate"] for entry in workspace.recorded("promote")] == ["0001"]
     workspace.record("promote", candidate="0003")
     assert [entry["candidate"] for entry in workspace.recorded("promote")] == ["0001", "0003"]
+
+
+def test_what_a_killed_writer_left_is_swept_by_the_next_one_and_nothing_else(tmp_path: Path) -> None:
+    workspace = create(tmp_path / "ws")
+    half = [".plan.json.ab12_xyz", "manifests/.decide.json.aad0ba74", "candidates/0001-x/.recipe.json.00000000"]
+    half += ["index/vectors/e1/.a.npy.q1w2e3r4", "reports/figures/.ladder.png.abcdefgh"]
+    kept = [".lock", ".gitignore", "plan.json", "candidates/0001-x/recipe.json", ".notes.md"]
+    for name in (*half, *kept):
+        (workspace.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (workspace.root / name).write_text("x")
+    (workspace.root / "index" / "engines" / ".e5.zxcvbnm1").mkdir(parents=True)
+    with workspace.lease():
+        pass
+    assert not [name for name in half if (workspace.root / name).exists()]
+    assert not list((workspace.root / "index" / "engines").iterdir())
+    assert all((workspace.root / name).exists() for name in kept)

@@ -13,6 +13,8 @@ import functools
 import hashlib
 import json
 import os
+import re
+import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +30,10 @@ from resurvey.types import Json
 FORMAT = 1
 MARK = "workspace.json"
 LOCK = ".lock"
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
+"""What an unfinished write is called until it has its name."""
+WRITTEN = ("", "manifests", "candidates", "candidates/*", "reports", "reports/*", "artefacts", "index/*", "index/*/*")
+"""Folders in which a killed command may have left one."""
 
 
 def digest(*parts: str | bytes) -> str:
@@ -198,9 +204,21 @@ class Workspace:
                 "wait for it to end, then the same command again",
             ) from error
         try:
+            self._sweep()
             yield
         finally:
             lock.release()
+
+    def _sweep(self) -> None:
+        """Remove what killed writers left half written; nobody else writes while the lease is held."""
+        for folder in WRITTEN:
+            for path in self.root.glob(f"{folder}/.*" if folder else ".*"):
+                if not TEMPORARY.fullmatch(path.name):
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
 
     def data_key(self) -> str:
         """Hash of all that was brought: the manifest of `data/`, whose rows carry the files' hashes."""
