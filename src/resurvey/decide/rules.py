@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from resurvey.search.memory import ASKED_AGAIN
 from resurvey.types import Diagnosis
 
 
@@ -45,9 +46,6 @@ class Rule:
     source: str = ""
     overrides: str = ""
 
-
-ASKED_AGAIN = 0.5
-"""From this share on judged queries that share a document are evidence for new ones (docs/decisions.md)."""
 
 RULES: tuple[Rule, ...] = (
     Rule(

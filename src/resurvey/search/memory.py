@@ -33,6 +33,8 @@ NEIGHBOURS = 50
 SHARPNESS = 20.0
 """Inverse temperature of the neighbours' votes."""
 HIDDEN = -1.0
+ASKED_AGAIN = 0.5
+"""From this share on judged queries that share a document are evidence for new ones (docs/decisions.md)."""
 
 
 @dataclass(frozen=True, slots=True)

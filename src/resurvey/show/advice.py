@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from resurvey.promote.choose import UNTOUCHED
 from resurvey.settings import Settings
 from resurvey.types import Comparison, Json
 
@@ -68,6 +69,6 @@ def following(root: str, facts: Json, best: Comparison | None) -> list[Json]:
         (f'resurvey search {root} "…" --explain', "ask it what your users ask, and see what every stage thought"),
         (f"resurvey rank {root} --queries FILE --output RUN.trec", "have any other evaluator check these numbers"),
     ]
-    if facts["live"] not in (None, "base", "bm25", "rrf"):
+    if facts["live"] not in (None, *UNTOUCHED):
         steps.append((f"resurvey rollback {root}", "if it disappoints: what was live before, in one command"))
     return [{"command": command, "why": why} for command, why in steps]

@@ -7,11 +7,10 @@ asked for more than once: where every document has one judged query, leaving tha
 
 from __future__ import annotations
 
+from resurvey.search.memory import ASKED_AGAIN
 from resurvey.treat.attempt import Attempt, Nothing, State
 from resurvey.treat.trees import LEAST, rank_by_trees
 from resurvey.treat.trial import Trial
-
-ASKED_AGAIN = 0.5
 
 
 def memory(trial: Trial, state: State) -> Attempt | Nothing:
