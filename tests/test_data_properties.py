@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import fuzz
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
+import fuzz
 from resurvey import loop
 from resurvey.data.read import read
 from resurvey.errors import ResurveyError
