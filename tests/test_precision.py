@@ -11,7 +11,7 @@ from conftest import make_model
 from resurvey import loop, precision, settings
 from resurvey.data.read import beir
 from resurvey.errors import ResurveyError
-from resurvey.precision import CALIBRATION, CHECKED, Sample, compare, int8, sample
+from resurvey.precision import CALIBRATION, CHECKED, KEPT, Sample, compare, int8, sample
 from resurvey.protocols import Kind
 from resurvey.search.compiled import FACTS, CompiledEncoder, compile_to
 from resurvey.search.encode import load
@@ -43,7 +43,7 @@ def small(
     folder = tmp_path_factory.mktemp("int8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(precision, "MOST_LOST", 1.0)
-        made = int8(encoder, folder, check.passages, check)
+        made = int8(encoder, folder / "int8", lambda: (check.passages, check))
     assert isinstance(made, CompiledEncoder)
     return made, folder
 
@@ -64,7 +64,7 @@ def test_it_is_made_once_and_says_how_it_was_checked(
 ) -> None:
     made, folder = small
     monkeypatch.setattr(precision, "_quantise", lambda *_: pytest.fail("it was made again"))
-    again = int8(encoder, folder, check.passages, check)
+    again = int8(encoder, made.folder, lambda: pytest.fail("its evidence was gathered again"))
     assert again.fingerprint == made.fingerprint
     facts = read_json(made.folder / FACTS)
     assert facts["precision"] == "int8"
@@ -80,12 +80,32 @@ def test_int8_is_refused_where_rankings_suffer_and_not_tried_again(
             return np.random.default_rng(1).normal(size=(len(texts), self.dimensions)).astype(np.float32)
 
     monkeypatch.setattr(precision, "CompiledEncoder", Worse)
-    assert int8(encoder, tmp_path, check.passages, check) is encoder
+    place = tmp_path / "int8"
+    assert int8(encoder, place, lambda: (check.passages, check)) is encoder
     (folder,) = tmp_path.iterdir()
+    assert [tried["float32 layers"] for tried in read_json(folder / FACTS)["attempts"]] == [list(k) for k in KEPT]
     assert "NDCG@10 falls by" in read_json(folder / FACTS)["refused"]
     assert not (folder / "graph.xml").exists()
     monkeypatch.setattr(precision, "_quantise", lambda *_: pytest.fail("it was tried again"))
-    assert int8(encoder, tmp_path, check.passages, check) is encoder
+    assert int8(encoder, place, lambda: (check.passages, check)) is encoder
+
+
+def test_layers_stay_in_float32_where_the_whole_loses_too_much(
+    encoder: CompiledEncoder,
+    small: tuple[CompiledEncoder, Path],
+    check: Sample,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = precision.compare
+    verdicts = iter([False, True])
+    monkeypatch.setattr(precision, "compare", lambda *found: {**whole(*found), "fine": next(verdicts)})
+    made = int8(encoder, tmp_path / "int8", lambda: (check.passages, check))
+    assert isinstance(made, CompiledEncoder)
+    facts = read_json(made.folder / FACTS)
+    assert facts["checked"]["float32 layers"] == [0.75, 1]
+    sizes = [(found.folder / "graph.bin").stat().st_size for found in (small[0], made, encoder)]
+    assert sizes == sorted(set(sizes)), "bytes: all in int8, a quarter in float32, all in float32"
 
 
 def test_the_same_encoder_loses_nothing(encoder: CompiledEncoder, check: Sample) -> None:
@@ -132,5 +152,5 @@ def test_int8_without_the_engine_it_needs_is_refused(beir_folder: Path, model_fo
 
 def test_the_setting_knows_its_choices(tmp_path: Path) -> None:
     (tmp_path / "resurvey.toml").write_text('precision = "int4"\n')
-    with pytest.raises(ResurveyError, match="must be one of float32, int8"):
+    with pytest.raises(ResurveyError, match="must be one of auto, float32, bfloat16, int8"):
         settings.load(tmp_path / "resurvey.toml")

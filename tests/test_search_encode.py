@@ -97,6 +97,39 @@ def test_vectors_are_float32_of_unit_length_in_the_order_asked(encoder: Sentence
     np.testing.assert_allclose(found[1:], alone, atol=1e-5)
 
 
+def test_bfloat16_is_near_float32_and_has_a_fingerprint_of_its_own(model_folder: Path) -> None:
+    full, short = load(str(model_folder)), load(str(model_folder), bfloat16=True)
+    assert short.fingerprint != full.fingerprint
+    one, two = full.encode(TEXTS, "passage"), short.encode(TEXTS, "passage")
+    assert two.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(two, axis=1), 1, atol=1e-6)
+    assert 0 < np.abs(one - two).max() < 0.05
+
+
+def test_weights_kept_in_16_bits_are_computed_in_32(copied: Path) -> None:
+    import torch
+
+    model = SentenceTransformer(str(copied), device="cpu")
+    model.bfloat16().save(str(copied))
+    found = load(str(copied))
+    assert {tensor.dtype for tensor in found.model.parameters()} == {torch.float32}
+    assert found.fingerprint != load(str(copied), bfloat16=True).fingerprint
+
+
+def test_bfloat16_is_used_where_a_gpu_has_it_and_refused_elsewhere(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, plain = str(model_folder), load(str(model_folder)).fingerprint
+    assert encode.open_encoder(name, tmp_path, precision="auto", characters=0).fingerprint == plain
+    with pytest.raises(ResurveyError, match="needs a GPU that has it, and torch as the engine\nNext: set precision"):
+        encode.open_encoder(name, tmp_path, precision="bfloat16")
+    monkeypatch.setattr(encode, "_has_bfloat16", lambda: True)
+    for precision in ("auto", "bfloat16"):
+        assert encode.open_encoder(name, tmp_path, precision=precision).fingerprint != plain
+    assert encode.open_encoder(name, tmp_path, precision="float32", characters=0).fingerprint == plain
+    assert encode.open_encoder(name, tmp_path, precision="auto", engine="openvino").fingerprint == plain
+
+
 def test_no_texts_give_no_vectors(encoder: SentenceEncoder) -> None:
     assert encoder.encode([], "query").shape == (0, encoder.dimensions)
     assert encoder.offsets([]) == []

@@ -117,7 +117,7 @@ def test_little_text_is_not_worth_compiling_and_more_is(made: Path, tmp_path: Pa
     name = str(made / "model")
     assert isinstance(open_encoder(name, tmp_path, characters=1_000), SentenceEncoder)
     assert not list(tmp_path.iterdir())
-    assert isinstance(open_encoder(name, tmp_path, "torch"), SentenceEncoder)
+    assert isinstance(open_encoder(name, tmp_path, engine="torch"), SentenceEncoder)
     assert not list(tmp_path.iterdir())
     assert isinstance(open_encoder(name, tmp_path), CompiledEncoder)
     (folder,) = tmp_path.iterdir()
@@ -138,7 +138,7 @@ def test_a_graph_with_other_vectors_is_refused_once_and_torch_serves(
     monkeypatch.setattr(module, "convert", lambda model: pytest.fail("it was tried again"))
     assert isinstance(open_encoder(name, tmp_path), SentenceEncoder)
     with pytest.raises(ResurveyError, match="cannot be compiled for OpenVINO: its vectors are not the model's\nNext: "):
-        open_encoder(name, tmp_path, "openvino")
+        open_encoder(name, tmp_path, engine="openvino")
 
 
 def test_what_cannot_be_converted_is_told_and_leaves_nothing_half_made(

@@ -90,6 +90,12 @@ def as_queries(texts: Sequence[str]) -> list[Query]:
 # Memory
 
 
+def readings(memory: Memory, asked: Sequence[Query]) -> dict[str, Floats]:
+    """All documents as every query's candidates: (queries, documents)."""
+    everything = [np.arange(len(memory.index.documents)) for _ in asked]
+    return {name: np.stack(rows) for name, rows in memory.evidence(asked, everything).items()}
+
+
 def hidden_with(opened: Index, entries: Judged, place: int) -> set[int]:
     """The entries that leave_out must hide from a judged query: itself, the same words, almost the same vector."""
     vectors = opened.encoder.encode(entries.texts, "query")
@@ -128,11 +134,11 @@ def test_readings_under_leave_out_equal_a_memory_rebuilt_without_the_entry(
     opened: Index, entries: Judged, name: str
 ) -> None:
     asked = as_queries(entries.texts)
-    honest = Memory(opened, entries, leave_out=True).evidence(asked)[name]
+    honest = readings(Memory(opened, entries, leave_out=True), asked)[name]
     for place, query in enumerate(asked):
         hidden = hidden_with(opened, entries, place)
         assert place in hidden
-        rebuilt = Memory(opened, without(entries, hidden)).evidence([query])[name][0]
+        rebuilt = readings(Memory(opened, without(entries, hidden)), [query])[name][0]
         np.testing.assert_allclose(honest[place], rebuilt, atol=1e-5)
 
 
@@ -141,7 +147,7 @@ def test_asked_words_are_bm25_over_the_queries_a_document_answered_less_those_le
     opened: Index, entries: Judged, leave_out: bool
 ) -> None:
     asked = as_queries(entries.texts)
-    found = Memory(opened, entries, leave_out=leave_out).evidence(asked)["asked words"]
+    found = readings(Memory(opened, entries, leave_out=leave_out), asked)["asked words"]
     stems = [words(text, "english") for text in entries.texts]
 
     def document_words(id: str, hidden: set[int]) -> Counter[str]:
@@ -169,7 +175,7 @@ def test_asked_words_are_bm25_over_the_queries_a_document_answered_less_those_le
 
 def test_readings_by_hand(opened: Index) -> None:
     known = Judged(("valve pump", "rotor seal"), (("d9", "d3"), ("d3",)))
-    found = Memory(opened, known).evidence([Query("q", "valve leak")])
+    found = readings(Memory(opened, known), [Query("q", "valve leak")])
     cosines = opened.encoder.encode(known.texts, "query") @ opened.encoder.encode(["valve leak"], "query")[0]
     first, second = (float(cosine) for cosine in cosines)
     shares = [math.exp(20 * (first - 1)), math.exp(20 * (second - 1))]
@@ -183,7 +189,7 @@ def test_readings_by_hand(opened: Index) -> None:
 
 @pytest.mark.parametrize("leave_out", [True, False])
 def test_documents_that_no_judged_query_names_have_no_reading(opened: Index, entries: Judged, leave_out: bool) -> None:
-    found = Memory(opened, entries, leave_out=leave_out).evidence(as_queries(entries.texts))
+    found = readings(Memory(opened, entries, leave_out=leave_out), as_queries(entries.texts))
     unknown = [opened.rows[id] for id in ("d8", "d9", "d10", "long")]
     for name in SOURCES:
         assert np.isnan(found[name][:, unknown]).all()
@@ -197,7 +203,7 @@ def test_a_memory_of_nothing_is_silent(opened: Index) -> None:
     for empty in (Judged((), ()), Judged(("valve",), (("not in the corpus",),))):
         memory = Memory(opened, empty)
         assert len(memory.search([Query("q", "valve")])["q"]) == 0
-        found = memory.evidence([Query("q", "valve")])
+        found = readings(memory, [Query("q", "valve")])
         assert all(np.isnan(found[name]).all() for name in SOURCES)
         assert not found["count"].any()
 
@@ -349,7 +355,7 @@ def test_memory_adds_its_readings_and_is_silent_as_about_documents_never_asked_f
         assert np.array_equal(found[name], column), name
     added = [name for name in evidence.names if name not in fewer]
     assert added == [*(f"{source} {shape}" for source in SOURCES for shape in features.SHAPES), "judged queries"]
-    told = Memory(opened, entries).evidence([query])
+    told = readings(Memory(opened, entries), [query])
     rows = [opened.rows[id] for id in chosen]
     for source in SOURCES:
         np.testing.assert_allclose(found[f"{source} score"], told[source][0, rows], atol=1e-4)

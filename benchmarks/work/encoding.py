@@ -69,7 +69,7 @@ def embed(arguments: argparse.Namespace) -> list[Row]:
         for name in arguments.collections:
             texts, owners = _passages(arguments.data, name, arguments.passages, ours)
             check = _check(arguments.data, name, texts, owners)
-            made, small = timed(int8, ours, Path(folder) / "int8", texts, check)
+            made, small = timed(int8, ours, Path(folder) / f"int8-{name}", lambda: (texts, check))  # noqa: B023
             full = Row(f"embed {len(texts):,} passages, {name}, float32", "1.1")
             eight = Row(f"the same, int8{'' if small is not ours else ' REFUSED'}", "2 (2.5)")
             small.encode(["warm"] * 8, "passage")

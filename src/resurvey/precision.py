@@ -13,9 +13,10 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from resurvey.evaluate.measures import NDCG, score_mapping
 from resurvey.protocols import Encoder
 from resurvey.search.compiled import FACTS, TOKENIZER, CompiledEncoder, compiled, refusal
 from resurvey.search.engine import GRAPH, openvino
-from resurvey.types import Floats, Qrels
+from resurvey.types import Floats, Json, Qrels
 from resurvey.workspace import digest, file_digest, read_json, write_json
 
 CALIBRATION = 200
@@ -38,6 +39,10 @@ LEAST_SHARED = 0.9
 """Share of the first ten that must be the same, where no query is judged."""
 
 
+KEPT: tuple[tuple[float, float], ...] = ((0, 0), (0.75, 1), (0, 0.25), (0.5, 1))
+"""Shares of the layers, first to last, that stay in float32, one attempt after another: none, the last quarter, …"""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What both precisions are compared on: passages with their documents, queries, and judgments if there are any."""
@@ -46,6 +51,10 @@ class Sample:
     owners: tuple[str, ...]
     queries: Mapping[str, str]
     qrels: Qrels
+
+
+Evidence: TypeAlias = tuple[Sequence[str], Sample]
+"""Passages to calibrate on, and what to compare on."""
 
 
 def sample(
@@ -69,26 +78,31 @@ def sample(
     )  # fmt: skip
 
 
-def int8(encoder: CompiledEncoder, folder: Path, passages: Sequence[str], check: Sample) -> Encoder:
-    """The encoder in int8, made below `folder` and checked when it is not there yet; itself where int8 is refused.
+def int8(encoder: CompiledEncoder, place: Path, evidence: Callable[[], Evidence]) -> Encoder:
+    """The encoder in int8 at `place`, made and checked when it is not there yet; itself where int8 is refused.
+
+    Where a whole graph in int8 loses too much, some of its layers stay in float32 (`KEPT`), one attempt after
+    another, before it is refused.
+
+    Args:
+        encoder: in float32.
+        place: the folder, named by the caller after all that its evidence depends on.
+        evidence: passages to calibrate on and the sample to check on; asked for only when there is something to make.
 
     Raises:
         ResurveyError: when the quantiser is not installed.
     """
-    place = folder / digest(encoder.fingerprint, "int8", *_calibration(passages))[:16]
     there = compiled(place)
     if there is not None or refusal(place) is not None:
         return there or encoder
+    passages, check = evidence()
     place.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     try:
-        _quantise(encoder, partial, _calibration(passages))
-        found = compare(encoder, CompiledEncoder(partial), check)
-        facts = read_json(partial / FACTS) | {"checked": found}
-        if not found["fine"]:
+        facts = _made(encoder, partial, _calibration(passages), check)
+        if "refused" in facts:
             shutil.rmtree(partial)
             partial.mkdir()
-            facts = {"name": encoder.name, "checked": found, "refused": found["why"]}
         write_json(partial / FACTS, facts)
         os.rename(partial, place)
     except BaseException:
@@ -97,13 +111,24 @@ def int8(encoder: CompiledEncoder, folder: Path, passages: Sequence[str], check:
     return compiled(place) or encoder
 
 
-def compare(encoder: Encoder, other: Encoder, check: Sample) -> dict[str, float | int | bool | str]:
+def _made(encoder: CompiledEncoder, folder: Path, passages: Sequence[str], check: Sample) -> Json:
+    """The facts of the first attempt that ranks as float32 does, its graph in `folder`; else the first one's refusal."""
+    tried: list[Json] = []
+    for kept in KEPT:
+        _quantise(encoder, folder, passages, kept)
+        tried.append({"float32 layers": list(kept), **compare(encoder, CompiledEncoder(folder), check)})
+        if tried[-1]["fine"]:
+            return {**read_json(folder / FACTS), "checked": tried[-1], "attempts": tried}
+    return {"name": encoder.name, "refused": tried[0]["why"], "attempts": tried}
+
+
+def compare(encoder: Encoder, other: Encoder, check: Sample) -> Json:
     """Both precisions on the same sample: shared first tens, NDCG@10 where there are judgments, and the verdict."""
     one, two = (_similar(found, check) for found in (encoder, other))
     shared = float(
         np.mean([len(set(_top(a)) & set(_top(b))) / min(TOP, len(a)) for a, b in zip(one, two, strict=True)])
     )
-    facts: dict[str, float | int | bool | str] = {"queries": len(check.queries), "shared": round(shared, 4)}
+    facts: Json = {"queries": len(check.queries), "shared": round(shared, 4)}
     if not check.qrels:
         return facts | {
             "fine": shared >= LEAST_SHARED,
@@ -140,7 +165,7 @@ def _calibration(passages: Sequence[str]) -> list[str]:
     return list(passages[:: max(1, len(passages) // CALIBRATION)])[:CALIBRATION]
 
 
-def _quantise(encoder: CompiledEncoder, folder: Path, passages: Sequence[str]) -> None:
+def _quantise(encoder: CompiledEncoder, folder: Path, passages: Sequence[str], kept: tuple[float, float]) -> None:
     runtime = openvino()  # first: it keeps the quantiser from telling its makers, too
     try:
         import nncf
@@ -153,12 +178,24 @@ def _quantise(encoder: CompiledEncoder, folder: Path, passages: Sequence[str]) -
     read = [np.array([ids], dtype=np.int64) for ids in encoder.ids(passages, "passage")]
     data = nncf.Dataset([{"input_ids": ids, "attention_mask": np.ones_like(ids)} for ids in read])
     logging.getLogger("nncf").setLevel(logging.ERROR)
+    whole = runtime.Core().read_model(encoder.folder / GRAPH)
+    spared = _layers(whole, kept)
     with contextlib.redirect_stdout(io.StringIO()):  # it draws bars of its own
         graph = nncf.quantize(
-            runtime.Core().read_model(encoder.folder / GRAPH), data,
-            model_type=nncf.ModelType.TRANSFORMER, subset_size=len(read),
+            whole, data, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(read),
+            ignored_scope=nncf.IgnoredScope(names=spared) if spared else None,
         )  # fmt: skip
     runtime.save_model(graph, folder / GRAPH, compress_to_fp16=False)
     shutil.copyfile(encoder.folder / TOKENIZER, folder / TOKENIZER)
     fingerprint = digest(encoder.fingerprint, "int8", file_digest((folder / GRAPH).with_suffix(".bin")))
     write_json(folder / FACTS, read_json(encoder.folder / FACTS) | {"fingerprint": fingerprint, "precision": "int8"})
+
+
+def _layers(graph: Any, kept: tuple[float, float]) -> list[str]:
+    """Names of a share of the products with weights, in the order in which they are computed."""
+    names = [
+        operation.get_friendly_name()
+        for operation in graph.get_ordered_ops()
+        if operation.get_type_name() == "MatMul" and operation.input_value(1).get_node().get_type_name() == "Constant"
+    ]
+    return names[round(kept[0] * len(names)) : round(kept[1] * len(names))]

@@ -51,15 +51,17 @@ class Session:
         self.progress("loading the encoder", 0, 1)
         folder, size = self.workspace.index / "engines", sum(len(d.full_text) for d in self.collection.documents)
         name, engine = self.settings.text("model"), self.settings.text("engine")
-        if self.settings.text("precision") == "float32":
-            return open_encoder(name, folder, engine, size)
-        return self._int8(open_encoder(name, folder, engine), folder)
+        precision = self.settings.text("precision")
+        if precision == "int8":
+            return self._int8(open_encoder(name, folder, engine=engine), folder)
+        return open_encoder(name, folder, engine=engine, precision=precision, characters=size)
 
     def _int8(self, encoder: Encoder, folder: Path) -> Encoder:
         """The encoder in int8 where the user's own rankings allow it, else as it is; the lineage says which and why."""
         from resurvey.data.chunk import cut
-        from resurvey.precision import int8, sample
-        from resurvey.search.compiled import CompiledEncoder
+        from resurvey.precision import Evidence, int8, sample
+        from resurvey.search.compiled import CompiledEncoder, refusal
+        from resurvey.workspace import digest
 
         if not isinstance(encoder, CompiledEncoder):
             raise ResurveyError(
@@ -71,16 +73,21 @@ class Session:
                 ],
                 'set precision = "float32" in resurvey.toml',
             )
-        self.progress("checking int8", 0, 1)
-        parts = cut(self.collection.documents, encoder, self.settings.integer("passage_tokens"))
-        owners = [passage.document for passage in parts.passages]
-        queries = {query.id: query.text for query in self.collection.judged("train", "dev")[:MOST_CHECKED]}
-        check = sample(
-            parts.texts, owners, queries, self.collection.merged("train", "dev"), self.settings.integer("seed")
-        )
-        found = int8(encoder, folder, parts.texts, check)
-        if self.workspace.recorded("int8 refused") == [] and found is encoder:
-            self.workspace.record("int8 refused", encoder=encoder.fingerprint)
+        tokens = self.settings.integer("passage_tokens")
+        place = folder / digest(encoder.fingerprint, "int8", self.workspace.data_key(), str(tokens))[:16]
+        new = refusal(place) is None
+
+        def evidence() -> Evidence:
+            self.progress("checking int8", 0, 1)
+            parts = cut(self.collection.documents, encoder, tokens)
+            owners = [passage.document for passage in parts.passages]
+            queries = {query.id: query.text for query in self.collection.judged("train", "dev")[:MOST_CHECKED]}
+            qrels = self.collection.merged("train", "dev")
+            return parts.texts, sample(parts.texts, owners, queries, qrels, self.settings.integer("seed"))
+
+        found = int8(encoder, place, evidence)
+        if new and (why := refusal(place)) is not None:
+            self.workspace.record("int8 refused", encoder=encoder.fingerprint, why=why)
         return found
 
     @functools.cached_property

@@ -41,9 +41,9 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting(
         "precision",
-        "float32",
-        "Arithmetic of the encoder on a CPU: int8 is several times faster, and refused where your rankings would suffer.",
-        ("float32", "int8"),
+        "auto",
+        "Arithmetic of the encoder: float32, or bfloat16 on a GPU that has it (auto); int8 is several times faster on a CPU, and refused where your rankings would suffer.",
+        ("auto", "float32", "bfloat16", "int8"),
     ),
     Setting(
         "rechunk",

@@ -16,6 +16,7 @@ import numpy as np
 
 from resurvey.errors import Problem, ResurveyError
 from resurvey.protocols import Encoder, Kind
+from resurvey.search.engine import unit
 from resurvey.types import Floats
 from resurvey.workspace import digest, file_digest
 
@@ -108,19 +109,30 @@ def source_digest(model: str) -> str:
     return digest(*(part for path in files for part in (str(path.relative_to(place)), file_digest(path))))
 
 
-def open_encoder(model: str, folder: Path, engine: str = "auto", characters: int = PAYS_FROM) -> Encoder:
+def open_encoder(
+    model: str, folder: Path, *, engine: str = "auto", precision: str = "float32", characters: int = PAYS_FROM
+) -> Encoder:
     """The encoder of a name, compiled below `folder` where that pays: on a CPU, for models whose graph is true.
 
     Args:
+        model: `bundled`, a folder or a hub name.
         folder: keeps compiled encoders; one that is there is used without loading torch.
         engine: `auto`, `torch`, or `openvino` (which raises where `auto` falls back to torch).
+        precision: `float32`, `bfloat16` (a GPU's), or `auto`: bfloat16 where a GPU has it.
         characters: how much there is to embed; for little, `auto` does not compile.
 
     Raises:
-        ResurveyError: when the model cannot be had or loaded, or cannot be compiled and must be.
+        ResurveyError: when the model cannot be had or loaded, cannot be compiled and must be, or when this
+            machine does not have the precision.
     """
-    if engine == "torch" or (engine == "auto" and (characters < PAYS_FROM or _accelerated())):
-        return load(model)
+    short = precision != "float32" and engine != "openvino" and _has_bfloat16()
+    if precision == "bfloat16" and not short:
+        raise ResurveyError(
+            [Problem("precision", "is bfloat16, which needs a GPU that has it, and torch as the engine")],
+            'set precision = "auto" in resurvey.toml',
+        )
+    if short or engine == "torch" or (engine == "auto" and (characters < PAYS_FROM or _accelerated())):
+        return load(model, bfloat16=short)
     from resurvey.search.compiled import compile_to, compiled, refusal
 
     place = folder / source_digest(model)[:16]
@@ -146,7 +158,16 @@ def _accelerated() -> bool:
     return bool(torch.cuda.is_available() or torch.backends.mps.is_available())
 
 
-def load(model: str) -> SentenceEncoder:
+def _has_bfloat16() -> bool:
+    """Whether a GPU is there that computes in bfloat16; on a CPU it would be several times slower than float32."""
+    if not _accelerated():
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available() and torch.cuda.is_bf16_supported())
+
+
+def load(model: str, *, bfloat16: bool = False) -> SentenceEncoder:
     """Load an encoder by name, as sentence-transformers runs it.
 
     Raises:
@@ -160,20 +181,21 @@ def load(model: str) -> SentenceEncoder:
     logging.disable_progress_bar()
 
     try:
-        loaded = SentenceTransformer(place, trust_remote_code=False, model_kwargs={"use_safetensors": True})
+        facts = {"use_safetensors": True, "dtype": "float32"}  # weights kept in 16 bits would be computed in them
+        loaded = SentenceTransformer(place, trust_remote_code=False, model_kwargs=facts)
     except Exception as error:  # a folder can be damaged in more ways than one can name
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ResurveyError(
             [Problem(model, f"cannot be loaded: {reason}")],
             "name a folder or hub name of a sentence-transformers model with safetensors weights",
         ) from error
-    return SentenceEncoder(model, loaded)
+    return SentenceEncoder(model, loaded, bfloat16=bfloat16)
 
 
 class SentenceEncoder:
-    """A sentence-transformers model as an `Encoder`: unit-length float32 vectors."""
+    """A sentence-transformers model as an `Encoder`: unit-length float32 vectors, computed in bfloat16 if asked."""
 
-    def __init__(self, name: str, model: SentenceTransformer) -> None:
+    def __init__(self, name: str, model: SentenceTransformer, *, bfloat16: bool = False) -> None:
         self.name = name
         self.model = model
         self._prompts = _prompts(model)
@@ -181,7 +203,9 @@ class SentenceEncoder:
         self.limit = self._limit()
         self.max_tokens = self._room()
         self.dimensions = int(model.get_embedding_dimension() or 0)
-        self.fingerprint = self._fingerprint()
+        self.fingerprint = self._fingerprint("bfloat16" if bfloat16 else "float32")
+        if bfloat16:
+            model.bfloat16()
 
     def prompt(self, kind: Kind) -> str:
         """The model's own prompt for a query or a passage."""
@@ -207,9 +231,9 @@ class SentenceEncoder:
             return np.zeros((0, self.dimensions), dtype=np.float32)
         found = self.model.encode(
             list(texts), prompt=self._prompts[kind], batch_size=BATCH,
-            normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False,
+            convert_to_numpy=True, show_progress_bar=False,
         )  # fmt: skip
-        return np.ascontiguousarray(found, dtype=np.float32)
+        return unit(np.asarray(found, dtype=np.float32))
 
     def _limit(self) -> int:
         """Tokens of one text with specials and prompt: the least of all limits."""
@@ -226,7 +250,7 @@ class SentenceEncoder:
         prompts = max(len(spans) for spans in self.offsets([self._prompts["query"], self._prompts["passage"]]))
         return self.limit - int(self._tokenizer.num_special_tokens_to_add()) - prompts
 
-    def _fingerprint(self) -> str:
+    def _fingerprint(self, precision: str) -> str:
         sha = hashlib.sha256()
         for name, tensor in sorted(self.model.state_dict().items()):
             sha.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
@@ -238,7 +262,7 @@ class SentenceEncoder:
             for module in self.model
         ]
         architecture = _architecture(self.model)
-        facts = [architecture, str(sorted(self._prompts.items())), str(self.max_tokens), "unit length", "float32"]
+        facts = [architecture, str(sorted(self._prompts.items())), str(self.max_tokens), "unit length", precision]
         return digest(sha.hexdigest(), vocabulary, *modules, *facts)
 
 

@@ -1,25 +1,23 @@
 """Evidence for the feature ranker: one row of numbers for every (query, candidate) pair.
 
-Each source scores all documents for a block of queries; a candidate gets the raw score, its share
-of the best candidate's, its standard score and its rank among the candidates. Two fusions and a
-few facts of query and document complete the row. Knows nothing about judgments except through the
+Each source scores the candidates of a block of queries and nothing else, so the time does not grow
+with the corpus; a candidate gets the raw score, its share of the best candidate's, its standard score
+and its rank among the candidates. Two fusions and a few facts complete the row. Knows nothing about judgments except through the
 memory it is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from resurvey.search.analyse import literals, tokens
-from resurvey.search.dense import similarities
 from resurvey.search.fuse import RRF_K
-from resurvey.search.index import Index
+from resurvey.search.index import VIEWS, Index
+from resurvey.search.memory import COUNT, Memory
 from resurvey.search.memory import SOURCES as MEMORIES
-from resurvey.search.memory import Memory
 from resurvey.search.terms import KINDS, TermMatrix
 from resurvey.types import Bools, Doubles, Floats, Ints, Query, Run
 
@@ -28,13 +26,11 @@ DECIMALS = 5
 """Of a score, kept as evidence: what comes after differs with a query's batch, and trees would split on it."""
 SHAPES = ("score", "share", "z", "rank")
 FUSED = ("stems", "passages")
+MATCHED, HELD = "matched idf", "literal match"
 FACTS = (
-    "convex fusion", "reciprocal ranks", "matched idf", "literal match", "document length",
+    "convex fusion", "reciprocal ranks", MATCHED, HELD, "document length",
     "query length", "query literals", "best stems", "best passage", "passage gap",
 )  # fmt: skip
-
-Source = Callable[[Sequence[Query]], Floats]
-"""Queries to (queries, documents) scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +41,28 @@ class Pairs:
     rows: Floats
 
 
-def _shapes(scores: Floats) -> list[Doubles]:
-    """Raw, over the best, standardised, and rank; NaN stays NaN."""
+def shaped(scores: Floats) -> Doubles:
+    """(sources, candidates) to (sources, 4, candidates): raw, over the best, standardised, and rank; NaN stays NaN."""
     found = scores.astype(np.float64).round(DECIMALS)
     told = ~np.isnan(found)
-    if not told.any():
-        return [found] * len(SHAPES)
-    top, mean, spread = np.nanmax(found), np.nanmean(found), np.nanstd(found)
-    ranks = np.full(len(found), np.nan)
-    ranks[told] = rankdata(-found[told], method="min")
-    return [found, found / max(top, 1e-9), (found - mean) / max(spread, 1e-6), ranks]
+    many = np.maximum(told.sum(axis=1, keepdims=True), 1)
+    top = np.where(told, found, -np.inf).max(axis=1, keepdims=True)
+    mean = np.where(told, found, 0).sum(axis=1, keepdims=True) / many
+    spread = np.sqrt((np.where(told, found - mean, 0) ** 2).sum(axis=1, keepdims=True) / many)
+    ranks = np.where(told, _ranks(np.where(told, found, -np.inf)), np.nan)
+    return np.stack([found, found / np.maximum(top, 1e-9), (found - mean) / np.maximum(spread, 1e-6), ranks], axis=1)
+
+
+def _ranks(scores: Doubles) -> Doubles:
+    """Rank of every score in its row, the highest 1; equal scores share the best of their ranks."""
+    order = np.argsort(-scores, axis=1, kind="stable")
+    ordered = np.take_along_axis(scores, order, axis=1)
+    first = np.ones(ordered.shape, dtype=bool)
+    first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    places = np.maximum.accumulate(np.where(first, np.arange(1, ordered.shape[1] + 1), 0), axis=1)
+    ranks = np.empty(scores.shape)
+    np.put_along_axis(ranks, order, places.astype(np.float64), axis=1)
+    return ranks
 
 
 class Evidence:
@@ -65,95 +73,110 @@ class Evidence:
         self.memory = memory
         self._terms = {kind.name: TermMatrix(kind, index) for kind in KINDS}
         self._lengths = np.log1p([len(d.full_text.split()) for d in index.documents])
-        self.sources: dict[str, Source] = {
-            **{name: self._term_source(matrix) for name, matrix in self._terms.items()},
-            "truncated": lambda queries: similarities(index, queries, "truncated", "none"),
-            "passages": lambda queries: similarities(index, queries, "passages", "none"),
-            "titles": lambda queries: similarities(index, queries, "titles", "none"),
-        }
+        self.sources = (*self._terms, *VIEWS, *(MEMORIES if memory else ()))
 
     @property
     def names(self) -> tuple[str, ...]:
         """Feature names, in the order of the columns."""
-        sources = [*self.sources, *(MEMORIES if self.memory else ())]
         return (
-            *(f"{name} {shape}" for name in sources for shape in SHAPES),
+            *(f"{name} {shape}" for name in self.sources for shape in SHAPES),
             *FACTS,
             *(("judged queries",) if self.memory else ()),
         )
 
     def pairs(self, queries: Sequence[Query], run: Run) -> Pairs:
         """Feature rows for every candidate of `run`, queries in the order given."""
-        blocks = []
+        rows = []
         for start in range(0, len(queries), BLOCK):
             self.index.progress("gathering evidence", start, len(queries))
-            blocks.append(self._block(queries[start : start + BLOCK], run))
-        starts = np.concatenate([[0], np.cumsum([len(run[query.id]) for query in queries])]).astype(np.int64)
-        rows = np.concatenate(blocks) if blocks else np.zeros((0, len(self.names)), dtype=np.float32)
-        return Pairs(starts, rows)
+            rows += self._block(queries[start : start + BLOCK], run)
+        starts = np.concatenate([[0], np.cumsum([len(one) for one in rows])]).astype(np.int64)
+        return Pairs(starts, np.concatenate(rows) if rows else np.zeros((0, len(self.names)), dtype=np.float32))
 
     def silenced(self, rows: Floats, chosen: Bools) -> Floats:
         """The rows with the memory silent about those chosen, as about documents nobody has asked for."""
         told = rows.copy()
-        first = len(self.sources) * len(SHAPES)
+        first = (len(self.sources) - len(MEMORIES)) * len(SHAPES)
         told[chosen, first : first + len(MEMORIES) * len(SHAPES)] = np.nan
         told[chosen, -1] = 0.0
         return told
 
-    def _term_source(self, matrix: TermMatrix) -> Source:
-        return lambda queries: matrix.scores([query.text for query in queries])
-
-    def _block(self, queries: Sequence[Query], run: Run) -> Floats:
-        scored = {name: source(queries) for name, source in self.sources.items()}
+    def _block(self, queries: Sequence[Query], run: Run) -> list[Floats]:
+        candidates = [
+            np.array([self.index.rows[document] for document in run[query.id].documents], dtype=np.int64)
+            for query in queries
+        ]
+        scored = {**self._words(queries, candidates), **self._cosines(queries, candidates)}
         if self.memory is not None:
-            scored |= self.memory.evidence(queries)
-        rows = [
-            self._one(query, {name: found[place] for name, found in scored.items()}, run[query.id].documents)
+            scored |= self.memory.evidence(queries, candidates)
+        return [
+            self._one(query, {name: found[place] for name, found in scored.items()}, candidates[place])
             for place, query in enumerate(queries)
         ]
-        return np.concatenate(rows)
 
-    def _one(self, query: Query, scored: Mapping[str, Floats], documents: Sequence[str]) -> Floats:
-        columns = np.array([self.index.rows[document] for document in documents], dtype=np.int64)
-        if not len(columns):
+    def _words(self, queries: Sequence[Query], candidates: Sequence[Ints]) -> dict[str, list[Floats]]:
+        """What the term matrices say, the share of the query's weight that is matched, and the literals held whole."""
+        texts = [query.text for query in queries]
+        counts = {matrix.kind.analyser: matrix for matrix in self._terms.values()}
+        asked = {analyser: matrix.counts(texts) for analyser, matrix in counts.items()}
+        found = {
+            name: matrix.pairs(matrix.weighted(asked[matrix.kind.analyser]), candidates)
+            for name, matrix in self._terms.items()
+        }
+        stems, codes = self._terms["stems"], self._terms["tokens"]
+        weights = stems.weighted(asked[stems.kind.analyser]).multiply(stems.idf).sum(axis=1)
+        matched = [one / max(weight, 1e-9) for one, weight in zip(found["stems"], weights, strict=True)]
+        held = codes.pairs(codes.weighted(codes.counts([" ".join(literals(text)) for text in texts])), candidates)
+        return {**found, MATCHED: matched, HELD: held}
+
+    def _cosines(self, queries: Sequence[Query], candidates: Sequence[Ints]) -> dict[str, list[Floats]]:
+        """Cosines with every view of the candidates; over passages, a document's best one counts."""
+        vectors = self.index.vectors.vectors([query.text for query in queries], "query", self.index.progress)
+        found: dict[str, list[Floats]] = {}
+        for view in VIEWS:
+            matrix = self.index.view(view, "none")
+            reach = self._passages if view == "passages" else _alone
+            found[view] = []
+            for vector, rows in zip(vectors, candidates, strict=True):
+                places, firsts = reach(rows)
+                cosines = matrix[places] @ vector
+                found[view].append(np.maximum.reduceat(cosines, firsts) if len(rows) else cosines)
+        return found
+
+    def _passages(self, rows: Ints) -> tuple[Ints, Ints]:
+        """The passages of some documents, and where each document's begin among them."""
+        starts = self.index.starts
+        counts = np.append(starts, len(self.index.owners))[rows + 1] - starts[rows]
+        firsts = np.cumsum(counts) - counts
+        return np.repeat(starts[rows] - firsts, counts) + np.arange(counts.sum()), firsts
+
+    def _one(self, query: Query, scored: Mapping[str, Floats], rows: Ints) -> Floats:
+        if not len(rows):
             return np.zeros((0, len(self.names)), dtype=np.float32)
-        shaped = {name: _shapes(scored[name][columns]) for name in self.sources}
-        parts: list[Floats | Doubles] = [column for shapes in shaped.values() for column in shapes]
-        if self.memory is not None:
-            for name in MEMORIES:
-                parts += _shapes(scored[name][columns])
-        parts.append(sum((shaped[name][2] for name in FUSED), np.zeros(len(columns))))
-        parts.append(sum((1 / (RRF_K + shaped[name][3]) for name in FUSED), np.zeros(len(columns))))
-        parts += [
-            scored["stems"][columns] / self._reachable(query),
-            self._literal(query, columns),
-            self._lengths[columns],
-        ]
-        parts += [np.full(len(columns), fact) for fact in self._facts(query, scored)]
-        if self.memory is not None:
-            parts.append(np.log1p(scored["count"][columns]))
-        return np.column_stack(parts).astype(np.float32)
-
-    def _reachable(self, query: Query) -> float:
-        stems = self._terms["stems"]
-        return max(float(stems.queries([query.text]).multiply(stems.idf).sum()), 1e-9)
-
-    def _literal(self, query: Query, columns: Ints) -> Doubles:
-        """Weight of the query's codes and identifiers that a document holds, whole."""
-        codes = literals(query.text)
-        if not codes:
-            return np.zeros(len(columns))
-        matrix = self._terms["tokens"]
-        held = matrix.matrix[columns] @ matrix.queries([" ".join(codes)]).T
-        return np.asarray(held.toarray()[:, 0], dtype=np.float64)
-
-    def _facts(self, query: Query, scored: Mapping[str, Floats]) -> list[float]:
+        shapes = shaped(np.stack([scored[name] for name in self.sources]))
+        fused = [self.sources.index(name) for name in FUSED]
         passages = np.sort(scored["passages"])[::-1]
-        tenth = float(passages[min(9, len(passages) - 1)])
-        return [
+        facts: list[Doubles | Floats | float] = [
+            shapes[fused, 2].sum(axis=0),
+            (1 / (RRF_K + shapes[fused, 3])).sum(axis=0),
+            scored[MATCHED],
+            scored[HELD],
+            self._lengths[rows],
             len(tokens(query.text)),
             len(literals(query.text)),
             float(scored["stems"].max()),
             float(passages[0]),
-            float(passages[0]) - tenth,
+            float(passages[0] - passages[min(9, len(passages) - 1)]),
         ]
+        if self.memory is not None:
+            facts.append(np.log1p(scored[COUNT]))
+        columns = np.empty((len(rows), len(self.names)), dtype=np.float32)
+        columns[:, : shapes.shape[0] * len(SHAPES)] = shapes.reshape(-1, len(rows)).T
+        for place, fact in enumerate(facts, start=shapes.shape[0] * len(SHAPES)):
+            columns[:, place] = fact
+        return columns
+
+
+def _alone(rows: Ints) -> tuple[Ints, Ints]:
+    """Every document for itself."""
+    return rows, np.arange(len(rows))

@@ -21,11 +21,12 @@ from scipy.sparse import csr_array
 from resurvey.search.analyse import words
 from resurvey.search.compose import Composable, best, first_stage
 from resurvey.search.index import Index
-from resurvey.search.terms import K1, B, hashed
+from resurvey.search.terms import K1, B, hashed, rarity
 from resurvey.types import Floats, Ints, Qrels, Query, Run
 
 NAME = "memory"
 SOURCES = ("nearest query", "votes", "mean query", "asked words")
+COUNT = "count"
 NEAR = 0.95
 """Cosine from which another judged query counts as the same one when queries are left out."""
 BLOCK = 64
@@ -114,11 +115,23 @@ class Memory(Composable):
                 found[row, self._same_words.get(self._stems(query.text), [])] = HIDDEN
         return found
 
-    def evidence(self, queries: Sequence[Query]) -> dict[str, Floats]:
-        """The four readings by name, and `count`, how many judged queries speak: (queries, documents)."""
+    def evidence(self, queries: Sequence[Query], candidates: Sequence[Ints]) -> dict[str, list[Floats]]:
+        """The four readings by name, and `count`, how many judged queries speak, for each query's own candidates."""
         if not len(self.known):
-            nothing = np.full((len(queries), len(self.index.documents)), np.nan, dtype=np.float32)
-            return {**dict.fromkeys(SOURCES, nothing), "count": np.nan_to_num(nothing)}
+            nothing = [np.full(len(rows), np.nan, dtype=np.float32) for rows in candidates]
+            return {**dict.fromkeys(SOURCES, nothing), COUNT: [np.nan_to_num(one) for one in nothing]}
+        found = self.readings(queries)
+        places = [np.minimum(np.searchsorted(self.known, rows), len(self.known) - 1) for rows in candidates]
+        asked_for = [self.known[place] == rows for place, rows in zip(places, candidates, strict=True)]
+
+        def picked(values: Floats, elsewhere: float) -> list[Floats]:
+            rows = zip(values, asked_for, places, strict=True)
+            return [np.where(known, row[place], np.float32(elsewhere)) for row, known, place in rows]
+
+        return {name: picked(values, 0.0 if name == COUNT else np.nan) for name, values in found.items()}
+
+    def readings(self, queries: Sequence[Query]) -> dict[str, Floats]:
+        """The four readings and `count` of all known documents: (queries, known), NaN where nobody speaks."""
         similar = self.similarities(queries)
         counts = self._counts(similar)
         readings = (
@@ -129,41 +142,50 @@ class Memory(Composable):
         )
         silent = counts <= 0
         found = {
-            name: self._spread(np.where(silent, np.nan, reading), np.nan)
-            for name, reading in zip(SOURCES, readings, strict=True)
+            name: np.where(silent, np.float32(np.nan), values) for name, values in zip(SOURCES, readings, strict=True)
         }
-        return {**found, "count": self._spread(counts, 0.0)}
+        return {**found, COUNT: counts}
 
     def search(self, queries: Sequence[Query]) -> Run:
         """The `depth` documents that the readings, standardised and summed, speak for most."""
         rankings = {}
         for start in range(0, len(queries), BLOCK):
             block = queries[start : start + BLOCK]
-            found = self.evidence(block)
+            found = self.readings(block) if len(self.known) else {}
             for place, query in enumerate(block):
-                rows = np.flatnonzero(~np.isnan(found[SOURCES[0]][place]))
+                rows = np.flatnonzero(found[COUNT][place] > 0) if found else np.zeros(0, dtype=np.int64)
                 total = np.zeros(len(rows), dtype=np.float32)
-                for name in SOURCES[1:]:
+                for name in SOURCES[1:] if len(rows) else ():
                     values = found[name][place, rows]
-                    total += (values - values.mean()) / max(float(values.std()), 1e-6) if len(rows) else values
+                    total += (values - values.mean()) / max(float(values.std()), 1e-6)
                 places, kept = best(total, self.depth)
-                rankings[query.id] = first_stage(NAME, self.index.ids[rows[places]].tolist(), kept)
+                documents = self.index.ids[self.known[rows[places]]].tolist()
+                rankings[query.id] = first_stage(NAME, documents, kept)
         return Run(NAME, rankings)
 
+    @functools.cached_property
+    def _named(self) -> Floats:
+        """How many judged queries name each known document."""
+        return np.bincount(np.searchsorted(self.known, self._documents)).astype(np.float32)
+
     def _counts(self, similar: Floats) -> Floats:
-        return np.asarray((similar > HIDDEN).astype(np.float32) @ self.incidence, dtype=np.float32)
+        counts = np.repeat(self._named[None, :], len(similar), axis=0)
+        for row, (hidden, _) in enumerate(map(self._touched, similar)) if self.leave_out else ():
+            counts[row] -= self.incidence[hidden].sum(axis=0)
+        return counts
 
     def _nearest(self, similar: Floats) -> Floats:
         return np.asarray(np.maximum.reduceat(similar[:, self._entries], self._starts, axis=1), dtype=np.float32)
 
     def _votes(self, similar: Floats) -> Floats:
+        """Shares of the nearest judged queries' weight; those left out have none."""
         count = min(NEIGHBOURS, similar.shape[1])
         floor = np.partition(similar, -count, axis=1)[:, [-count]]
-        weights = np.where((similar >= floor) & (similar > HIDDEN), np.exp(SHARPNESS * (similar - 1)), 0).astype(
-            np.float32
-        )
-        weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
-        return np.asarray(weights @ self.incidence, dtype=np.float32)
+        rows, places = np.nonzero((similar >= floor) & (similar > HIDDEN))
+        weights = np.exp(SHARPNESS * (similar[rows, places] - 1))
+        total = np.bincount(rows, weights=weights, minlength=len(similar))
+        shares = (weights / np.maximum(total, 1e-12)[rows]).astype(np.float32)
+        return np.asarray((csr_array((shares, (rows, places)), shape=similar.shape) @ self.incidence).toarray())
 
     @functools.cached_property
     def _sums(self) -> Floats:
@@ -186,8 +208,27 @@ class Memory(Composable):
         return hidden, np.unique(self.incidence[hidden].indices).astype(np.int64) if len(hidden) else hidden
 
     @functools.cached_property
+    def _hashed_entries(self) -> csr_array:
+        return self._hashed(self.entries.texts)
+
+    @functools.cached_property
+    def _vocabulary(self) -> Ints:
+        """The hashes that occur in judged queries: a few thousand columns instead of a million."""
+        return np.unique(self._hashed_entries.indices).astype(np.int64)
+
+    @functools.cached_property
     def _entry_terms(self) -> csr_array:
-        return hashed(self.entries.texts, lambda text: words(text, self.index.language))
+        return self._narrow(self._hashed_entries)
+
+    def _hashed(self, texts: Sequence[str]) -> csr_array:
+        return hashed(texts, lambda text: words(text, self.index.language))
+
+    def _narrow(self, counts: csr_array) -> csr_array:
+        """Counts by place in the vocabulary; terms that no judged query has are left out."""
+        places = np.minimum(np.searchsorted(self._vocabulary, counts.indices), len(self._vocabulary) - 1)
+        known = self._vocabulary[places] == counts.indices
+        starts = np.concatenate([[0], np.cumsum(known)])[counts.indptr]
+        return csr_array((counts.data[known], places[known], starts), shape=(counts.shape[0], len(self._vocabulary)))
 
     @functools.cached_property
     def _document_terms(self) -> csr_array:
@@ -197,8 +238,7 @@ class Memory(Composable):
     def _word_scores(self) -> tuple[csr_array, Floats, float]:
         """BM25 weights (terms, known documents), idf of every term, mean length."""
         counts = self._document_terms
-        frequency = np.bincount(counts.indices, minlength=counts.shape[1])
-        idf = np.log1p((counts.shape[0] - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
+        idf = rarity(np.bincount(counts.indices, minlength=counts.shape[1]), counts.shape[0])
         lengths = np.asarray(counts.sum(axis=1)).ravel()
         average = max(float(lengths.mean()), 1e-9)
         rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
@@ -209,7 +249,7 @@ class Memory(Composable):
     def _words(self, queries: Sequence[Query], similar: Floats) -> Floats:
         """BM25 of a query over all words of the queries a document answered, those left out taken off."""
         by_term, idf, average = self._word_scores
-        asked = hashed([query.text for query in queries], lambda text: words(text, self.index.language))
+        asked = self._narrow(self._hashed([query.text for query in queries]))
         asked.data = np.ones_like(asked.data)
         found = np.asarray((asked @ by_term).toarray(), dtype=np.float32)
         for row, (hidden, touched) in enumerate(map(self._touched, similar)):
@@ -218,11 +258,6 @@ class Memory(Composable):
                 rest = self._document_terms[touched] - self.incidence[hidden][:, touched].T @ self._entry_terms[hidden]
                 lengths = np.asarray(rest.sum(axis=1)).reshape(-1, 1)
                 found[row, touched] = (_saturated(rest[:, terms].toarray(), lengths, average) * idf[terms]).sum(axis=1)
-        return found
-
-    def _spread(self, known: Floats, elsewhere: float) -> Floats:
-        found = np.full((len(known), len(self.index.documents)), elsewhere, dtype=np.float32)
-        found[:, self.known] = known
         return found
 
 

@@ -7,7 +7,8 @@ hashed, so a matrix needs no vocabulary. Knows nothing about vectors or judgment
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from sklearn.preprocessing import normalize
 from resurvey.search.analyse import tokens, words
 from resurvey.search.compose import Composable, best, first_stage
 from resurvey.search.index import Index
-from resurvey.types import Document, Floats, Query, Run
+from resurvey.types import Document, Floats, Ints, Query, Run
 
 CHARACTERS = "characters"
 HASHES = 2**20
@@ -53,6 +54,11 @@ def hashed(texts: Sequence[str], analyser: Callable[[str], list[str]] | None) ->
     return csr_array(vectoriser.transform(list(texts)))
 
 
+def rarity(frequency: Ints, documents: int) -> Floats:
+    """BM25's inverse document frequency, never negative (Lucene's variant)."""
+    return np.asarray(np.log1p((documents - frequency + 0.5) / (frequency + 0.5)), dtype=np.float32)
+
+
 class TermMatrix:
     """Weighted terms of all documents; rows as in the index."""
 
@@ -67,18 +73,17 @@ class TermMatrix:
             save_npz(partial, self.matrix, compressed=False)
             partial.replace(path)
         self._by_term = self.matrix.T.tocsr()
-        frequency = np.diff(self._by_term.indptr)
-        documents = self.matrix.shape[0]
-        self.idf = np.log1p((documents - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
+        self._lengths, self._frequency = np.diff(self.matrix.indptr), np.diff(self._by_term.indptr)
+        self.idf = rarity(self._frequency, self.matrix.shape[0])
 
-    def _counts(self, texts: Sequence[str]) -> csr_array:
+    def counts(self, texts: Sequence[str]) -> csr_array:
+        """Unweighted terms of queries, (queries, hashes); the same for all kinds with the same analyser."""
         analyser, language = self.kind.analyser, self._language
         return hashed(texts, None if analyser is None else lambda text: analyser(text, language))
 
     def _build(self, index: Index) -> csr_array:
-        counts = self._counts([self.kind.field(d) for d in index.documents])
-        frequency = np.bincount(counts.indices, minlength=HASHES)
-        idf = np.log1p((counts.shape[0] - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
+        counts = self.counts([self.kind.field(d) for d in index.documents])
+        idf = rarity(np.bincount(counts.indices, minlength=HASHES), counts.shape[0])
         data = counts.data
         if self.kind.analyser is None:
             counts.data = (1 + np.log(data)) * idf[counts.indices]
@@ -95,18 +100,50 @@ class TermMatrix:
         counts.data = (idf[counts.indices] * data * (K1 + 1) / saturation).astype(np.float32)
         return counts
 
-    def queries(self, texts: Sequence[str]) -> csr_array:
-        """Weighted terms of queries, (queries, hashes)."""
-        counts = self._counts(texts)
+    def weighted(self, counts: csr_array) -> csr_array:
+        """`counts` of queries weighted as this kind weighs them."""
+        asked = counts.copy()
         if self.kind.analyser is None:
-            counts.data = (1 + np.log(counts.data)) * self.idf[counts.indices]
-            return csr_array(normalize(counts))
-        counts.data = np.ones_like(counts.data)
-        return counts
+            asked.data = (1 + np.log(asked.data)) * self.idf[asked.indices]
+            return csr_array(normalize(asked))
+        asked.data = np.ones_like(asked.data)
+        return asked
 
     def scores(self, texts: Sequence[str]) -> Floats:
         """(queries, documents) scores."""
-        return np.asarray((self.queries(texts) @ self._by_term).toarray(), dtype=np.float32)
+        return np.asarray((self.weighted(self.counts(texts)) @ self._by_term).toarray(), dtype=np.float32)
+
+    def pairs(self, asked: csr_array, candidates: Sequence[Ints]) -> list[Floats]:
+        """Scores of each weighted query's own candidates, in their order.
+
+        Two ways to the same sums: all postings of the queries' terms, or all terms of the candidates; the
+        shorter one is taken, so that the time stays bounded however large the corpus is.
+        """
+        postings = int(self._frequency[asked.indices].sum())
+        if postings <= sum(int(self._lengths[rows].sum()) for rows in candidates):
+            return _picked(csr_array(asked @ self._by_term), candidates)
+        found, weights = [], np.zeros(HASHES, dtype=np.float32)
+        for (terms, values), rows in zip(_by_row(asked), candidates, strict=True):
+            weights[terms] = values
+            found.append(np.asarray(self.matrix[rows] @ weights, dtype=np.float32))
+            weights[terms] = 0
+        return found
+
+
+def _by_row(matrix: csr_array) -> Iterator[tuple[Ints, Floats]]:
+    """(columns, values) of every row."""
+    for start, end in itertools.pairwise(matrix.indptr):
+        yield matrix.indices[start:end], matrix.data[start:end]
+
+
+def _picked(scores: csr_array, candidates: Sequence[Ints]) -> list[Floats]:
+    """Some columns of every row, without ever holding all of them for more than one row."""
+    found, row = [], np.zeros(scores.shape[1], dtype=np.float32)
+    for (columns, values), wanted in zip(_by_row(scores), candidates, strict=True):
+        row[columns] = values
+        found.append(row[wanted])
+        row[columns] = 0
+    return found
 
 
 class Characters(Composable):

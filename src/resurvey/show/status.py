@@ -37,6 +37,8 @@ def status(workspace: Workspace) -> Json:
         "candidates": f"{len(candidates)}, {sum(c.kept for c in candidates)} kept",
         "live": f"{now.candidate}, snapshot {now.snapshot}" if now else "nothing yet",
     }
+    if workspace.settings.text("precision") == "int8" and (refused := workspace.recorded("int8 refused")):
+        facts["encoder"] += f", in float32: int8 was refused ({refused[-1]['why']})"
     gate = workspace.root / "gate.json"
     if gate.exists() and now and (verdict := read_json(gate))["live"] == now.candidate:
         facts["verdict"] = verdict["sentence"]
