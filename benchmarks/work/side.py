@@ -23,6 +23,8 @@ class Row:
     note: str = ""
 
     def __str__(self) -> str:
+        if not self.peer:
+            return f"| {self.name} | – | {statistics.median(self.ours):.3g} s | – | {self.wanted} | {self.note} |"
         ratios = [peer / ours for peer, ours in zip(self.peer, self.ours, strict=True)]
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         return f"| {self.name} | {statistics.median(self.peer):.3g} s | {statistics.median(self.ours):.3g} s | {spread} | {self.wanted} | {self.note} |"
