@@ -22,7 +22,7 @@ from resurvey.search.compose import first_stage
 from resurvey.search.features import Evidence, Pairs
 from resurvey.search.index import Index, open_index
 from resurvey.search.memory import SOURCES, Judged, Memory, judged, load_judged
-from resurvey.search.ranker import FeatureRanker, Trees, load_trees, rescored, train
+from resurvey.search.ranker import FeatureRanker, Lessons, Trees, load_trees, rescored
 from resurvey.search.terms import KINDS, TermMatrix
 from resurvey.types import Document, Floats, Ints, Query, Ranking, Run
 
@@ -388,7 +388,7 @@ def made_pairs(queries: int, seed: int) -> tuple[Pairs, Ints]:
 
 @pytest.fixture(scope="module")
 def trees() -> Trees:
-    return train(*made_pairs(60, 1), NAMES)
+    return Lessons(*made_pairs(60, 1), NAMES).train()
 
 
 def test_trees_put_right_above_wrong_on_queries_they_never_saw(trees: Trees) -> None:
@@ -401,8 +401,18 @@ def test_trees_put_right_above_wrong_on_queries_they_never_saw(trees: Trees) -> 
 
 
 def test_the_same_pairs_give_the_same_trees_and_another_seed_others(trees: Trees) -> None:
-    assert train(*made_pairs(60, 1), NAMES).dump() == trees.dump()
-    assert train(*made_pairs(60, 1), NAMES, seed=14).dump() != trees.dump()
+    assert Lessons(*made_pairs(60, 1), NAMES).train().dump() == trees.dump()
+    assert Lessons(*made_pairs(60, 1), NAMES).train(seed=14).dump() != trees.dump()
+
+
+def test_a_fit_on_some_queries_is_a_fit_without_the_others() -> None:
+    pairs, grades = made_pairs(80, 5)
+    some = [place for place in range(80) if place % 4]
+    found = Lessons(pairs, grades, NAMES).train(some)
+    changed = grades.copy()
+    changed.reshape(80, 10)[::4] = changed.reshape(80, 10)[::4, ::-1]
+    assert Lessons(pairs, changed, NAMES).train(some).dump() == found.dump(), "grades of the others have no say"
+    assert Lessons(pairs, grades, NAMES).train().dump() != found.dump()
 
 
 def test_trees_round_trip(trees: Trees) -> None:
@@ -413,13 +423,15 @@ def test_trees_round_trip(trees: Trees) -> None:
     assert load_trees(read.dump()).dump() == read.dump()
 
 
-def test_queries_that_teach_nothing_change_nothing(trees: Trees) -> None:
+def test_queries_that_teach_nothing_say_nothing_but_where_the_bins_lie() -> None:
     pairs, grades = made_pairs(60, 1)
     idle = made_pairs(3, 9)[0].rows
     none, all_right = np.zeros(15, dtype=np.int64), np.ones(15, dtype=np.int64)
     starts = np.concatenate([[0, 15, 30, 30], 30 + pairs.starts[1:]])
     more = Pairs(starts, np.concatenate([idle, pairs.rows]))
-    assert train(more, np.concatenate([none, all_right, grades]), NAMES).dump() == trees.dump()
+    found = Lessons(more, np.concatenate([none, all_right, grades]), NAMES)
+    assert Lessons(more, np.concatenate([all_right, none, grades]), NAMES).train().dump() == found.train().dump()
+    assert found.train(range(3, 63)).dump() == found.train().dump()
 
 
 def test_gains_are_shares_and_name_what_mattered(trees: Trees) -> None:
@@ -432,9 +444,8 @@ def test_gains_are_shares_and_name_what_mattered(trees: Trees) -> None:
 
 @pytest.mark.parametrize("names", [("good",), ("other", "noise", "good")])
 def test_trees_of_other_features_are_refused(opened: Index, names: tuple[str, ...]) -> None:
-    trees = train(
-        Pairs(made_pairs(60, 1)[0].starts, made_pairs(60, 1)[0].rows[:, : len(names)]), made_pairs(60, 1)[1], names
-    )
+    pairs, grades = made_pairs(60, 1)
+    trees = Lessons(Pairs(pairs.starts, pairs.rows[:, : len(names)]), grades, names).train()
     with pytest.raises(ResurveyError, match="fitted on other features") as caught:
         FeatureRanker(Evidence(opened), trees)
     assert caught.value.next == "resurvey treat DIR ranker"
@@ -445,9 +456,9 @@ def test_the_order_of_the_feature_names_counts(opened: Index) -> None:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(600, len(evidence.names))).astype(np.float32)
     pairs, grades = Pairs(np.arange(0, 601, 10, dtype=np.int64), rows), made_pairs(60, 1)[1]
-    FeatureRanker(evidence, train(pairs, grades, evidence.names))
+    FeatureRanker(evidence, Lessons(pairs, grades, evidence.names).train())
     with pytest.raises(ResurveyError, match="other features"):
-        FeatureRanker(evidence, train(pairs, grades, evidence.names[::-1]))
+        FeatureRanker(evidence, Lessons(pairs, grades, evidence.names[::-1]).train())
 
 
 def test_rescored_orders_each_query_by_its_own_scores() -> None:

@@ -13,7 +13,7 @@ from resurvey.search import recipe
 from resurvey.search.fuse import ReciprocalRank, fuse
 from resurvey.search.index import Index
 from resurvey.search.memory import judged
-from resurvey.search.ranker import train
+from resurvey.search.ranker import Lessons
 from resurvey.search.recipe import Builder
 from resurvey.types import Json, Qrels, Query, Run
 from resurvey.workspace import Artefacts
@@ -28,7 +28,7 @@ def references(builder: Builder, queries: tuple[Query, ...], qrels: Qrels) -> tu
     pool = fuse([builder.node(node).search(queries) for node in PAIR], ReciprocalRank(), 15)
     evidence = builder.evidence(remembered)
     grades = np.array([qrels[q.id].get(d, 0) for q in queries for d in pool[q.id].documents], dtype=np.int64)
-    trees = builder.artefacts.put(train(evidence.pairs(queries, pool), grades, evidence.names).dump())
+    trees = builder.artefacts.put(Lessons(evidence.pairs(queries, pool), grades, evidence.names).train().dump())
     return remembered, trees
 
 

@@ -20,7 +20,7 @@ from resurvey.search.fuse import ReciprocalRank, fuse
 from resurvey.search.index import TRANSFORMS, VIEWS, Index, open_index
 from resurvey.search.lexical import Lexical
 from resurvey.search.memory import judged
-from resurvey.search.ranker import FeatureRanker, train
+from resurvey.search.ranker import FeatureRanker, Lessons
 from resurvey.search.recipe import Builder
 from resurvey.settings import Settings
 from resurvey.types import Document, Floats, Json, Qrels, Query, Ranking, Run
@@ -80,7 +80,7 @@ def nodes(building: Builder, queries: tuple[Query, ...], qrels: Qrels) -> dict[s
     references = [remembered]
     for known in ("", remembered):
         evidence = building.evidence(known)
-        trees = train(evidence.pairs(taught, pool), grades, evidence.names)
+        trees = Lessons(evidence.pairs(taught, pool), grades, evidence.names).train()
         references.append(building.artefacts.put(trees.dump()))
     return {name: node(*references) for name, node in STAGES.items()}
 

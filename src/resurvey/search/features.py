@@ -8,6 +8,7 @@ memory it is given.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -74,6 +75,13 @@ class Evidence:
         self._terms = {kind.name: TermMatrix(kind, index) for kind in KINDS}
         self._lengths = np.log1p([len(d.full_text.split()) for d in index.documents])
         self.sources = (*self._terms, *VIEWS, *(MEMORIES if memory else ()))
+
+    def with_memory(self, memory: Memory) -> Evidence:
+        """The same evidence, told what judged queries say; the matrices are shared."""
+        told = copy.copy(self)
+        told.memory = memory
+        told.sources = (*self._terms, *VIEWS, *MEMORIES)
+        return told
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ give the same trees. Knows nothing about where its labels came from.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ PARAMETERS: Mapping[str, str | int | float | bool] = {
     "bagging_freq": 1,
     "lambda_l2": 10.0,
     "max_bin": 127,
+    "feature_pre_filter": False,
     "deterministic": True,
     "force_col_wise": True,
     "num_threads": 1,
@@ -71,24 +73,29 @@ def load_trees(data: bytes) -> Trees:
     return Trees(tuple(value["names"]), lightgbm.Booster(model_str=value["trees"]))
 
 
-def train(pairs: Pairs, grades: Ints, names: Sequence[str], *, seed: int = 13) -> Trees:
-    """Fit trees on feature rows with grades; queries without a relevant candidate teach nothing and are left out."""
-    chosen = [
-        np.arange(start, end)
-        for start, end in zip(pairs.starts[:-1], pairs.starts[1:], strict=True)
-        if end > start and grades[start:end].max() > 0 and grades[start:end].min() != grades[start:end].max()
-    ]
-    assert chosen, "the caller checks that some query can teach"
-    rows = np.concatenate(chosen)
-    data = lightgbm.Dataset(
-        pairs.rows[rows],
-        grades[rows],
-        group=[len(group) for group in chosen],
-        feature_name=[n.replace(" ", "_") for n in names],
-    )
-    few = FEW_PARAMETERS if len(chosen) < FEW else {}
-    booster = lightgbm.train({**PARAMETERS, **few, "seed": seed}, data, num_boost_round=ROUNDS)
-    return Trees(tuple(names), booster)
+class Lessons:
+    """Feature rows with grades, cut into bins once for every fit on some of their queries.
+
+    The bins are cut from all rows, whatever their grades, so that a query left out has no say through them.
+    Queries without a relevant candidate, or with nothing else, teach nothing and are left out.
+    """
+
+    def __init__(self, pairs: Pairs, grades: Ints, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._spans = list(itertools.pairwise(pairs.starts.tolist()))
+        self._teaching = [place for place, (a, b) in enumerate(self._spans) if b > a and np.ptp(grades[a:b]) > 0]
+        assert self._teaching, "the caller checks that some query can teach"
+        columns, sizes = [name.replace(" ", "_") for name in names], [b - a for a, b in self._spans if b > a]
+        self._data = lightgbm.Dataset(pairs.rows, grades, group=sizes, feature_name=columns, params=dict(PARAMETERS))
+
+    def train(self, places: Sequence[int] | Ints | None = None, *, seed: int = 13) -> Trees:
+        """Trees fitted on the queries at `places`; None: on all."""
+        wanted = set(self._teaching if places is None else map(int, places))
+        chosen = [self._spans[place] for place in self._teaching if place in wanted]
+        assert chosen, "the caller checks that some query can teach"
+        data = self._data.subset(np.concatenate([np.arange(*span) for span in chosen]).tolist())
+        few = FEW_PARAMETERS if len(chosen) < FEW else {}
+        return Trees(self.names, lightgbm.train({**PARAMETERS, **few, "seed": seed}, data, num_boost_round=ROUNDS))
 
 
 class FeatureRanker:

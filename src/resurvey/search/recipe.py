@@ -144,8 +144,11 @@ class Builder:
     def evidence(self, judged: str = "") -> Evidence:
         """The evidence of this index, with the memory of `judged` where one is named."""
         if judged not in self._evidence:
-            known = Memory(self.index, load_judged(self.artefacts.get(judged))) if judged else None
-            self._evidence[judged] = Evidence(self.index, known)
+            self._evidence[judged] = (
+                self.evidence().with_memory(Memory(self.index, load_judged(self.artefacts.get(judged))))
+                if judged
+                else Evidence(self.index)
+            )
         return self._evidence[judged]
 
     def _fused(self, node: Json) -> Retriever:

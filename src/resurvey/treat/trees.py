@@ -11,7 +11,7 @@ from resurvey.search import recipe
 from resurvey.search.features import Evidence, Pairs
 from resurvey.search.fuse import ReciprocalRank, fuse
 from resurvey.search.memory import Judged, Memory
-from resurvey.search.ranker import Trees, rescored, train
+from resurvey.search.ranker import Lessons, Trees, rescored
 from resurvey.treat.attempt import Attempt, Nothing, State
 from resurvey.treat.trial import Trial
 from resurvey.types import Floats, Ints, Json, Run
@@ -39,13 +39,10 @@ def rank_by_trees(trial: Trial, state: State, *, remember: bool) -> Attempt | No
             "the relevant documents of the judged queries are not among the candidates, so trees have nothing to learn from"
         )
 
+    lessons = Lessons(taught, np.concatenate(grades), names)
+
     def fit(places: Ints) -> Trees:
-        return train(
-            _part(taught, places),
-            np.concatenate([grades[p] for p in places]),
-            names,
-            seed=trial.settings.integer("seed"),
-        )
+        return lessons.train(places, seed=trial.settings.integer("seed"))
 
     def predict(trees: Trees, places: Ints) -> Run:
         part = _part(plain, places)
@@ -86,8 +83,8 @@ def _everything_judged(trial: Trial) -> Judged:
 
 
 def _evidence(trial: Trial, remember: bool, *, leave_out: bool) -> Evidence:
-    known = Memory(trial.index, trial.memory, leave_out=leave_out) if remember else None
-    return Evidence(trial.index, known)
+    plain = trial.builder.evidence()
+    return plain.with_memory(Memory(trial.index, trial.memory, leave_out=leave_out)) if remember else plain
 
 
 def _gather(trial: Trial, pool: Run, remember: bool) -> tuple[Pairs, Pairs]:
