@@ -168,7 +168,7 @@ def test_no_difference_at_all_has_p_one(count: int) -> None:
 
 
 def test_without_an_effect_one_p_in_ten_is_below_a_tenth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resurvey.evaluate.compare.RESAMPLES", 199)
+    monkeypatch.setattr("resurvey.evaluate.resample.RESAMPLES", 199)
     rng = np.random.default_rng(0)
     found = [randomisation_p(rng.uniform(-1, 1, 30), seed) for seed in range(300)]
     assert np.mean(np.array(found) < 0.1) == pytest.approx(0.1, abs=0.05)
@@ -178,7 +178,7 @@ def test_without_an_effect_one_p_in_ten_is_below_a_tenth(monkeypatch: pytest.Mon
 def test_the_interval_covers_the_true_mean_as_often_as_it_says(
     monkeypatch: pytest.MonkeyPatch, confidence: float
 ) -> None:
-    monkeypatch.setattr("resurvey.evaluate.compare.RESAMPLES", 299)
+    monkeypatch.setattr("resurvey.evaluate.resample.RESAMPLES", 299)
     rng = np.random.default_rng(11)
     covered = [2 / 7 in interval(rng.beta(2, 5, 60), confidence, seed) for seed in range(300)]
     assert np.mean(covered) == pytest.approx(confidence, abs=0.045)
