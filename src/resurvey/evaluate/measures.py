@@ -47,7 +47,7 @@ def parse(measure: str) -> Any:
     """The measure of a name such as `nDCG@10`.
 
     Raises:
-        ResurveyError: when ir-measures does not know the name, cannot compute it here, or it cuts below 1.
+        ResurveyError: when ir-measures does not know the name, cannot compute it here, or it cuts or counts below 1.
     """
     import ir_measures  # half a second that a command reading finished scores need not pay
 
@@ -59,10 +59,9 @@ def parse(measure: str) -> Any:
         raise ResurveyError([Problem("measure", f"{measure!r} is not one that ir-measures knows")], names) from error
     if not computable:
         raise ResurveyError([Problem("measure", f"{measure!r} cannot be computed with what is installed")], names)
-    if found.params.get("cutoff", 1) < 1:
-        raise ResurveyError(
-            [Problem("measure", f"{measure!r} cuts at {found.params['cutoff']}, must be 1 or more")], names
-        )
+    for parameter, does in (("cutoff", "cuts at"), ("rel", "counts from grade")):
+        if (least := found.params.get(parameter, 1)) < 1:
+            raise ResurveyError([Problem("measure", f"{measure!r} {does} {least}, must be 1 or more")], names)
     return found
 
 
