@@ -119,9 +119,10 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         "r", {f"q{n}": Ranking(rng.permutation(names).tolist(), rng.integers(0, 9, 40).astype(np.float32)) for n in range(25)}
     )  # fmt: skip
     whole = score(run, qrels, EVERY)
-    monkeypatch.setattr(grades, "BLOCK", 50)
-    for measure, found in score(run, qrels, EVERY).items():
-        assert found.values.tolist() == whole[measure].values.tolist()
+    for constant, value in (("BLOCK", 50), ("FEW", 0)):
+        monkeypatch.setattr(grades, constant, value)
+        for measure, found in score(run, qrels, EVERY).items():
+            assert found.values.tolist() == whole[measure].values.tolist()
     assert whole["nDCG@10"].mean > 0
     assert whole["nDCG@10"].values[25:].tolist() == [0] * 5
 

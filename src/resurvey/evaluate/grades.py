@@ -7,7 +7,7 @@ documents returned are walked once, in blocks. Documents of equal score are orde
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import TypeAlias
@@ -18,6 +18,8 @@ from resurvey.types import Bools, Doubles, Floats, Ints, Qrels
 
 BLOCK = 1 << 19
 """Returned documents that are looked at together."""
+FEW = 20
+"""Up to so many judged documents are looked for one by one, more by a dictionary of the query's documents."""
 ABSENT = int(np.iinfo(np.int64).max)
 """The rank of a judged document that was not returned: deeper than any cut-off."""
 
@@ -114,25 +116,31 @@ def _blocks(grades: Grades, returned: Iterable[Returned]) -> Iterator[_Block]:
         if block.size >= BLOCK:
             yield block
             block = _Block(query)
-        there = dict(zip(documents, range(len(scores)), strict=True))
-        if len(there) == len(documents):
+        there = set(documents)
+        if len(there) == len(documents) == len(scores):
             block.documents.append(documents)
             block.scores.append(scores)
         else:
             kept = dict(zip(documents, map(float, scores), strict=True))
-            there = dict(zip(kept, range(len(kept)), strict=True))
             block.documents.append(tuple(kept))
             block.scores.append(np.array(list(kept.values())))
-        block.at.extend(map(there.get, judged, repeat(-1)))
+        block.at.extend(_places(block.documents[-1], there, judged))
         block.size += len(documents)
     if block.documents:
         yield block
 
 
-def _falls(scores: Floats | Doubles, sizes: Ints) -> Bools:
+def _places(documents: Sequence[str], there: Set[str], judged: Sequence[str]) -> Iterable[int]:
+    """Where the judged documents stand, -1 for those not there."""
+    if len(judged) <= FEW:
+        return [documents.index(document) if document in there else -1 for document in judged]
+    return map(dict(zip(documents, range(len(documents)), strict=True)).get, judged, repeat(-1))
+
+
+def _falls(scores: Floats | Doubles, sizes: Ints, *, or_equal: bool = False) -> Bools:
     """Whether each score is below the one before it; the first of a query always is."""
     falls = np.ones(len(scores), dtype=bool)
-    falls[1:] = scores[1:] < scores[:-1]
+    falls[1:] = scores[1:] <= scores[:-1] if or_equal else scores[1:] < scores[:-1]
     starts = np.cumsum(sizes) - sizes
     falls[starts[sizes > 0]] = True
     return falls
@@ -143,22 +151,34 @@ def _ranks(
 ) -> tuple[Ints, Ints]:
     """Ranks of the entries at places `at` of their rows: equal scores by id, larger first and smaller first."""
     starts = np.cumsum(sizes) - sizes
-    order = np.lexsort((-scores, np.repeat(np.arange(len(sizes)), sizes)))
+    order = np.arange(len(scores))
+    if not _falls(scores, sizes, or_equal=True).all():
+        order = np.lexsort((-scores, np.repeat(np.arange(len(sizes)), sizes)))
     stands = np.empty_like(order)
     stands[order] = np.arange(len(order))
     head = _falls(scores[order], sizes)
-    group = np.cumsum(head) - 1
     begins = np.flatnonzero(head)
     members = np.diff(np.append(begins, len(order)))
     found = np.flatnonzero(at >= 0)
     origin = starts[rows[found]]
-    mine = group[stands[origin + at[found]]]
+    mine = (np.cumsum(head) - 1)[stands[origin + at[found]]]
+    before, equal = begins[mine] - origin, members[mine]
+    ahead = np.zeros(len(found), dtype=np.int64)
+    tied = np.flatnonzero(equal > 1)
+    ahead[tied] = [
+        _ahead(documents[row], place, order[begin : begin + many] - first)
+        for row, place, begin, many, first in zip(
+            rows[found[tied]].tolist(), at[found[tied]].tolist(), begins[mine[tied]].tolist(), equal[tied].tolist(),
+            origin[tied].tolist(), strict=True,
+        )
+    ]  # fmt: skip
     larger, smaller = np.full(len(at), ABSENT), np.full(len(at), ABSENT)
-    larger[found] = smaller[found] = begins[mine] - origin + 1
-    for entry in np.flatnonzero(members[mine] > 1):
-        one, ids = found[entry], documents[rows[found[entry]]]
-        own, begin = ids[at[one]], begins[mine[entry]]
-        equal = [ids[p] for p in order[begin : begin + members[mine[entry]]] - origin[entry]]
-        larger[one] += sum(id > own for id in equal)
-        smaller[one] += sum(id < own for id in equal)
+    larger[found] = before + ahead + 1
+    smaller[found] = before + equal - ahead
     return larger, smaller
+
+
+def _ahead(documents: Sequence[str], place: int, equal: Ints) -> int:
+    """How many documents of equal score have a larger id than the one at `place`."""
+    own = documents[place]
+    return sum(documents[other] > own for other in equal.tolist())
