@@ -101,9 +101,10 @@ def test_equal_scores_go_by_id_the_larger_first_and_judged_the_smaller_first() -
         "Judged@2": [0.5, 0],
         "Judged@1": [0, 0],
     }
-    almost = {"q": {"a": 1.0 + 1e-12, "b": 1.0}}
-    found = score_mapping("r", almost, {"q": {"a": 1}}, ("RR", "Judged@1"))
-    assert (found["RR"].mean, found["Judged@1"].mean) == (0.5, 1.0)
+    almost = {"q": {"a": 1.0 + 1e-12, "b": 1.0}, "p": {"a": 1.0, "b": 1.0 + 1e-12}}  # one 32-bit float
+    found = score_mapping("r", almost, {"q": {"a": 1}, "p": {"b": 1}}, ("RR", "Judged@1"))
+    assert found["RR"].values.tolist() == [0.5, 1.0]
+    assert found["Judged@1"].values.tolist() == [1.0, 1.0]
 
 
 def test_grades_below_zero_alone_are_nothing_relevant_and_no_crash() -> None:

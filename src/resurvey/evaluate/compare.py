@@ -47,11 +47,7 @@ def randomisation_p(differences: Doubles, seed: int = 13) -> float:
 
 def _p(differences: Doubles, seed: int) -> Doubles:
     """(columns,) of (queries, columns)."""
-    found = np.ones(differences.shape[1])
-    differ = differences.any(axis=0)
-    if len(differences) > 1 and differ.any():
-        found[differ] = resample.sign_flip_p(differences[:, differ], seed)
-    return found
+    return resample.sign_flip_p(differences, seed) if len(differences) > 1 else np.ones(differences.shape[1])
 
 
 def detectable(differences: Doubles, confidence: float = 0.95) -> float:
