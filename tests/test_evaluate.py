@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from math import inf, isnan, log2, sqrt
 
@@ -17,7 +16,7 @@ from resurvey.errors import ResurveyError
 from resurvey.evaluate.compare import compare, detectable, holm, interval, randomisation_p
 from resurvey.evaluate.measures import MEASURES, Scores, parse, score, score_mapping
 from resurvey.evaluate.slices import Facts, facts, slices
-from resurvey.types import Comparison, Doubles, Floats, Interval, Query, Ranking, Run
+from resurvey.types import Comparison, Doubles, Floats, Query, Ranking, Run
 
 SOME = tried(max_examples=60, deadline=None, derandomize=True, database=None)
 TREC_NAMES = {"nDCG@10": "ndcg_cut_10", "R@100": "recall_100", "RR": "recip_rank", "AP": "map", "P@10": "P_10"}
@@ -130,74 +129,6 @@ def test_a_measure_that_cannot_be_computed_is_refused(measure: str, rule: str) -
 @pytest.mark.parametrize("measure", [*MEASURES, "nDCG@5", "P(rel=2)@5", "Rprec"])
 def test_a_measure_parses_to_its_own_name(measure: str) -> None:
     assert str(parse(measure)) == measure
-
-
-def brute_p(differences: list[float]) -> float:
-    """Share of all sign patterns whose mean is at least as far from 0."""
-    signs = np.array(list(itertools.product([1, -1], repeat=len(differences))))
-    means = np.abs(signs @ np.array(differences))
-    return float(np.mean(means >= abs(sum(differences)) - 1e-9))
-
-
-@pytest.mark.parametrize(
-    "differences",
-    [
-        [1.0] * 5,
-        [1.0, 2.0, 3.0],
-        [-1.0, -2.0, -4.0, -8.0, 0.5],
-        [0.3, -0.1, 0.2, 0.4, -0.25, 0.15, 0.6],
-        [0.2],
-        [0.1, 0.0, 0.0],
-    ],
-)
-def test_the_randomisation_p_is_the_share_of_sign_patterns(differences: list[float]) -> None:
-    assert randomisation_p(np.array(differences)) == pytest.approx(brute_p(differences))
-
-
-def test_the_randomisation_p_of_many_queries_is_near_the_exact_one() -> None:
-    differences = np.random.default_rng(3).normal(0.45, 0.5, 15)
-    exact = brute_p(differences.tolist())
-    assert 0.01 < exact < 0.2
-    assert randomisation_p(differences) == pytest.approx(exact, abs=0.015)
-    assert randomisation_p(differences, seed=5) == randomisation_p(differences, seed=5)
-
-
-@pytest.mark.parametrize("count", [0, 1, 7])
-def test_no_difference_at_all_has_p_one(count: int) -> None:
-    assert randomisation_p(np.zeros(count)) == 1.0
-
-
-def test_without_an_effect_one_p_in_ten_is_below_a_tenth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resurvey.evaluate.compare.RESAMPLES", 199)
-    rng = np.random.default_rng(0)
-    found = [randomisation_p(rng.uniform(-1, 1, 30), seed) for seed in range(300)]
-    assert np.mean(np.array(found) < 0.1) == pytest.approx(0.1, abs=0.05)
-
-
-@pytest.mark.parametrize("confidence", [0.95, 0.8])
-def test_the_interval_covers_the_true_mean_as_often_as_it_says(
-    monkeypatch: pytest.MonkeyPatch, confidence: float
-) -> None:
-    monkeypatch.setattr("resurvey.evaluate.compare.RESAMPLES", 299)
-    rng = np.random.default_rng(11)
-    covered = [2 / 7 in interval(rng.beta(2, 5, 60), confidence, seed) for seed in range(300)]
-    assert np.mean(covered) == pytest.approx(confidence, abs=0.045)
-
-
-def test_the_interval_is_near_the_normal_one_and_repeats() -> None:
-    values = np.random.default_rng(2).normal(0.5, 0.2, 200)
-    found = interval(values)
-    reach = 1.96 * values.std(ddof=1) / sqrt(200)
-    assert (found.low, found.high) == pytest.approx((values.mean() - reach, values.mean() + reach), abs=0.1 * reach)
-    assert found.confidence == 0.95
-    assert interval(values) == found != interval(values, seed=14)
-    assert found.low < interval(values, 0.8).low < interval(values, 0.8).high < found.high
-
-
-def test_an_interval_of_equal_values_is_a_point_and_of_one_value_everything() -> None:
-    assert interval(np.full(5, 0.25)) == Interval(0.25, 0.25, 0.95)
-    for few in (np.zeros(0), np.array([0.3])):
-        assert interval(few, 0.9) == Interval(-inf, inf, 0.9)
 
 
 def test_the_detectable_difference_is_the_formulas() -> None:

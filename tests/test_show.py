@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import io
 
-import numpy as np
 import pytest
 from rich.console import Console
 
 from resurvey import settings
 from resurvey.diagnose.answer import READINGS, bottleneck
-from resurvey.evaluate.measures import Scores
 from resurvey.promote.registry import Ranked
 from resurvey.show.advice import following, limits
 from resurvey.show.console import standing_table
@@ -78,14 +76,12 @@ def test_a_snippet_of_a_short_text_is_the_text_and_of_none_the_title() -> None:
 
 def test_examples_show_those_that_won_lost_and_still_fail() -> None:
     queries = tuple(f"q{place}" for place in range(12))
-    before = Scores("rrf", "nDCG@10", queries, np.array([0.1] * 6 + [0.9] * 3 + [0.0] * 3))
-    after = Scores("0001-x", "nDCG@10", queries, np.array([0.9] * 6 + [0.2] * 3 + [0.0] * 3))
     top = dict.fromkeys(queries, ("d0", "d1"))
     was = Ranked(top, dict(zip(queries, [8] * 6 + [1] * 3 + [0] * 3, strict=True)))
     now = Ranked(top, dict(zip(queries, [1] * 6 + [7] * 3 + [40] * 3, strict=True)))
     documents = {"d0": Document("d0", "text", "Right"), "d1": Document("d1", "long text " * 20)}
     qrels = {query: {"d0": 1} for query in queries}
-    found = examples((before, was), (after, now), qrels, {q: f"ask {q}" for q in queries}, documents, "english")
+    found = examples(was, now, qrels, {q: f"ask {q}" for q in queries}, documents, "english")
     assert [e["kind"] for e in found] == ["won"] * 5 + ["lost"] * 2 + ["still failing"] * 3
     assert found[0]["before"]["rank"] == 8
     assert [hit["right"] for hit in found[0]["after"]["top"]] == [True, False]

@@ -12,7 +12,7 @@ from pathlib import Path
 from resurvey.data.lines import Problems
 from resurvey.data.read import read_queries
 from resurvey.errors import Problem, ResurveyError
-from resurvey.evaluate.compare import compare, holm
+from resurvey.evaluate.compare import compare_all, holm
 from resurvey.evaluate.measures import MEASURES, Scores, score, score_mapping
 from resurvey.promote.choose import UNTOUCHED, Ladder, read_ladder
 from resurvey.promote.live import live, meant_by
@@ -119,9 +119,7 @@ def _held_out(session: Session, names: Sequence[str]) -> Evaluated:
     ids = [ladder.best_untouched.name, *ladder.baselines, *asked]
     scores = [ladder.scores(id) for id in dict.fromkeys(ids)]
     measure = ladder.facts["measure"]
-    comparisons = holm(
-        [compare(scores[0], other, confidence=session.settings.number("confidence")) for other in scores[1:]]
-    )
+    comparisons = holm(compare_all(scores[0], scores[1:], confidence=session.settings.number("confidence")))
     return Evaluated(
         "held out", len(scores[0].values), {s.name: {measure: s.mean} for s in scores}, tuple(comparisons), 0
     )
@@ -159,7 +157,7 @@ def _on_test(session: Session, names: Sequence[str]) -> Evaluated:
             found[id] = score(search_all(session, retriever, queries), qrels, wanted)
     renamed = {id: Scores(id, measure, s[measure].queries, s[measure].values) for id, s in found.items()}
     against, confidence = renamed.pop(against_name), session.settings.number("confidence")
-    comparisons = holm([compare(against, other, confidence=confidence) for other in renamed.values()])
+    comparisons = holm(compare_all(against, list(renamed.values()), confidence=confidence))
     means = {id: {m: s.mean for m, s in scores.items()} for id, scores in found.items()}
     session.workspace.record("test numbers", means=means, comparisons=[to_json(c) for c in comparisons])
     return Evaluated("test", len(queries), means, tuple(comparisons), len(session.workspace.recorded("test read")))

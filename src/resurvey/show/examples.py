@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from resurvey.evaluate.measures import Scores
 from resurvey.promote.registry import Ranked
 from resurvey.show.snippet import snippet
 from resurvey.types import Document, Json, Qrels
@@ -21,13 +20,11 @@ LONGEST_TITLE = 100
 
 
 def examples(
-    before: tuple[Scores, Ranked], after: tuple[Scores, Ranked], qrels: Qrels, asked: Mapping[str, str],
-    documents: Mapping[str, Document], language: str,
-) -> list[Json]:  # fmt: skip
-    """The queries that won most, lost most, and those that still fail, with what stands where."""
-    (old, was), (_, now) = before, after
-    once = {asked[query]: query for query in reversed(old.queries)}  # two ids may ask the same
-    queries = tuple(query for query in old.queries if once[asked[query]] == query)
+    was: Ranked, now: Ranked, qrels: Qrels, asked: Mapping[str, str], documents: Mapping[str, Document], language: str
+) -> list[Json]:
+    """The queries of `asked` that won most, lost most, and those that still fail, with what stands where."""
+    once = {text: query for query, text in reversed(list(asked.items()))}  # two ids may ask the same
+    queries = tuple(query for query, text in asked.items() if once[text] == query)
     chosen = _chosen(queries, [_moved(was.first[query], now.first[query]) for query in queries], now.first)
     return [
         {

@@ -6,7 +6,7 @@ about pages or pictures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from resurvey import __version__
 from resurvey.data.collection import Collection, load
 from resurvey.data.standin import stand_ins
 from resurvey.diagnose.answer import bottleneck
-from resurvey.evaluate.compare import compare
+from resurvey.evaluate.compare import compare, compare_all
 from resurvey.evaluate.measures import Scores
 from resurvey.promote.choose import UNTOUCHED, Ladder, read_ladder
 from resurvey.promote.live import live, proof
@@ -41,7 +41,9 @@ def gather(workspace: Workspace) -> Json:
     manifest = read_json(workspace.data / "manifest.json")
     diagnosis = diagnosis_from_json(read_json(workspace.diagnosis)) if workspace.diagnosis.exists() else None
     shown = now.candidate if now and now.candidate != best.name else None
-    against = compare(best, ladder.scores(shown)) if shown else None
+    scored = _scored(ladder, shown)
+    compared = _compared(best, scored)
+    against = compared[shown] if shown else None
     proved = proof(workspace)
     facts: Json = {
         "version": __version__,
@@ -61,33 +63,47 @@ def gather(workspace: Workspace) -> Json:
         "gated_on": len(ladder.facts["gate_queries"]),
         "baselines": {name: ladder.gated(scores).mean for name, scores in ladder.baselines.items()},
         "rungs": [to_json(ladder.registry.get(id)) for id in ladder.facts["candidates"]],
-        "ladder": _ladder(ladder, now.candidate if now else ""),
-        "slices": _slices(ladder, shown),
+        "ladder": _ladder(ladder, scored, compared, now.candidate if now else ""),
+        "slices": _slices(ladder, scored[shown] if shown else None, against),
         "ranks": _ranks(ladder, shown),
         "findings": [to_json(f) for f in diagnosis.findings] if diagnosis else [],
         "plan": read_json(workspace.plan) if workspace.plan.exists() else None,
         "test_reads": len(workspace.recorded("test read")),
     }
     facts["examples"] = _examples(workspace, ladder, shown)
-    detectable = against.detectable if against else _most_detectable(ladder)
-    facts["limits"] = limits(ladder.facts, detectable, len(best.values), facts["slices"], workspace.settings)
+    least = (
+        against.detectable
+        if against
+        else _most_detectable(compared[name] for name in ladder.baselines if name in compared)
+    )
+    facts["limits"] = limits(ladder.facts, least, len(best.values), facts["slices"], workspace.settings)
     facts["next"] = following(facts["workspace"], facts, against)
     return facts
 
 
-def _ladder(ladder: Ladder, now: str) -> list[Json]:
-    """Every pipeline with its gain over the best untouched one, paired, on the queries that decide on promotion."""
-    best = ladder.best_untouched
+def _scored(ladder: Ladder, shown: str | None) -> dict[str, Scores]:
+    """The scores of everything that has some, on the queries that decide on promotion."""
+    tried = [id for id in ladder.facts["candidates"] if ladder.registry.get(id).comparison]
+    return {name: ladder.scores(name) for name in [*ladder.baselines, *tried, *([shown] if shown else [])]}
+
+
+def _compared(best: Scores, scored: Mapping[str, Scores]) -> dict[str, Comparison]:
+    """Everything that has scores against the best untouched pipeline, paired."""
+    others = {name: scores for name, scores in scored.items() if name != best.name}
+    return dict(zip(others, compare_all(best, list(others.values())), strict=True))
+
+
+def _ladder(ladder: Ladder, scored: Mapping[str, Scores], compared: Mapping[str, Comparison], now: str) -> list[Json]:
+    """Every pipeline with its gain over the best untouched one."""
     rows: list[Json] = []
     tried = [ladder.registry.get(id) for id in ladder.facts["candidates"]]
     for name in ladder.baselines:
         kind = "untouched" if name in UNTOUCHED else "your engine"
         says = SAID.get(name, "") if name in UNTOUCHED else _covered(ladder, name)
-        rows.append(_row(name, says, kind, best, ladder.scores(name)))
+        rows.append(_row(name, says, kind, scored, compared))
     for candidate in tried:
         kind = "kept" if candidate.kept else "not kept" if candidate.comparison else "nothing to gain"
-        scores = ladder.scores(candidate.id) if candidate.comparison else None
-        rows.append(_row(candidate.id, candidate.detail.get("pipeline", candidate.reason), kind, best, scores))
+        rows.append(_row(candidate.id, candidate.detail.get("pipeline", candidate.reason), kind, scored, compared))
     return [row | {"live": row["name"] == now} for row in rows]
 
 
@@ -100,11 +116,10 @@ def _covered(ladder: Ladder, name: str) -> str:
     )
 
 
-def _row(name: str, says: str, kind: str, best: Scores, scores: Scores | None) -> Json:
-    row: Json = {"name": name, "says": says, "kind": kind, "mean": scores.mean if scores else None, "gain": None}
-    if scores is not None and scores.name != best.name:
-        row["gain"] = _gain(compare(best, scores))
-    return row
+def _row(name: str, says: str, kind: str, scored: Mapping[str, Scores], compared: Mapping[str, Comparison]) -> Json:
+    mean = scored[name].mean if name in scored else None
+    gain = _gain(compared[name]) if name in compared else None
+    return {"name": name, "says": says, "kind": kind, "mean": mean, "gain": gain}
 
 
 def _gain(comparison: Comparison) -> Json | None:
@@ -118,18 +133,17 @@ def _gain(comparison: Comparison) -> Json | None:
     }
 
 
-def _slices(ladder: Ladder, shown: str | None) -> list[Json]:
+def _slices(ladder: Ladder, after: Scores | None, against: Comparison | None) -> list[Json]:
     """Every slice before and after, with the interval of the difference; before alone where nothing new is live."""
     before = ladder.best_untouched
-    after = ladder.scores(shown) if shown else None
     named = {"all queries": before.queries, **ladder.facts["slices"]}
     rows = []
     for name, queries in named.items():
         part = _part(before, queries)
         row: Json = {"name": name, "queries": len(queries), "before": part.mean, "after": None, "gain": None}
-        if after:
+        if after and against:
             new = _part(after, queries)
-            row |= {"after": new.mean, "gain": _gain(compare(part, new))}
+            row |= {"after": new.mean, "gain": _gain(against if queries == before.queries else compare(part, new))}
         rows.append(row)
     return rows
 
@@ -157,10 +171,10 @@ def _examples(workspace: Workspace, ladder: Ladder, shown: str | None) -> list[J
     if was is None or now is None:
         return []
     collection = load(workspace.data)
-    qrels, asked = _asked(workspace, ladder, collection)
+    qrels, texts = _asked(workspace, ladder, collection)
+    asked = {query: texts[query] for query in best.queries}
     documents = {document.id: document for document in collection.documents}
-    after = ladder.scores(shown) if shown else best
-    return examples((best, was), (after, now), qrels, asked, documents, workspace.settings.text("language"))
+    return examples(was, now, qrels, asked, documents, workspace.settings.text("language"))
 
 
 def _asked(workspace: Workspace, ladder: Ladder, collection: Collection) -> tuple[Qrels, Mapping[str, str]]:
@@ -173,6 +187,5 @@ def _asked(workspace: Workspace, ladder: Ladder, collection: Collection) -> tupl
     return qrels, {query.id: query.text for query in made.queries}
 
 
-def _most_detectable(ladder: Ladder) -> float:
-    found = [compare(ladder.best_untouched, ladder.gated(s)).detectable for s in ladder.baselines.values()]
-    return max((value for value in found if np.isfinite(value)), default=0.0)
+def _most_detectable(compared: Iterable[Comparison]) -> float:
+    return max((found.detectable for found in compared if np.isfinite(found.detectable)), default=0.0)

@@ -75,7 +75,7 @@ def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
     """Try the rows in order from the untouched encoder; yields every rung as it is judged."""
     node = baseline_nodes(trial.depth)[BASE]
     state = State(node, trial.run(node), node)
-    accepted = BASE
+    before, reached = trial.scores(state.run, BASE), trial.scores(state.run, BASE, RECALL).mean
     for place, row in enumerate(rows):
         trial.progress(f"Trying {row.name}", place, len(rows))
         attempt = row.attempt(trial, state)
@@ -83,21 +83,20 @@ def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
             yield Rung(row, None, None, None, False, attempt.reason, {})
             continue
         scores = trial.scores(attempt.state.run, row.name)
-        before = trial.scores(state.run, accepted)
         places = trial.selection
         trial.progress("comparing", 0, 1)
+        old, new = trial.part(before, places), trial.part(scores, places)
         comparison = compare(
-            trial.part(before, places), trial.part(scores, places),
-            confidence=trial.settings.number("confidence"), seed=trial.settings.integer("seed"),
-        )  # fmt: skip
+            old, new, confidence=trial.settings.number("confidence"), seed=trial.settings.integer("seed")
+        )
         asked = row.blind if trial.standin else 1.0
-        changed = int(np.count_nonzero(trial.part(scores, places).values != trial.part(before, places).values))
+        changed = int(np.count_nonzero(new.values != old.values))
         beyond = comparison.difference > asked * comparison.standard_error and (asked <= 0 or changed >= LEAST_CHANGED)
         kept = beyond if math.isfinite(asked) else True
-        recall = trial.scores(attempt.state.run, row.name, RECALL).mean - trial.scores(state.run, accepted, RECALL).mean
+        recall = trial.scores(attempt.state.run, row.name, RECALL).mean
         detail = {
             **attempt.detail,
-            "recall@100 difference": round(recall, 4),
+            "recall@100 difference": round(recall - reached, 4),
             "pipeline": recipe.describe(attempt.state.root),
         }
         yield Rung(
@@ -111,7 +110,7 @@ def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
             attempt.state.run,
         )
         if kept:
-            state, accepted = attempt.state, row.name
+            state, before, reached = attempt.state, scores, recall
 
 
 def corrected(rungs: Sequence[Rung]) -> list[Rung]:
