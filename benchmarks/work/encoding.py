@@ -6,7 +6,7 @@ import argparse
 import json
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,25 +90,30 @@ def embed(arguments: argparse.Namespace) -> list[Row]:
 
 
 def query(arguments: argparse.Namespace) -> list[Row]:
-    """One query at a time."""
+    """One query at a time, in both precisions."""
     peer = _peer()
     texts = [json.loads(line)["text"] for line in _lines(arguments.data / "covid-faq" / "queries.jsonl", QUERIES)]
     with tempfile.TemporaryDirectory() as folder:
         ours = _ours(Path(folder))
-        row = Row("embed one query, p50", "3")
-
-        def peer_one(text: str) -> Any:
-            return peer.encode([text], normalize_embeddings=True)
-
-        def our_one(text: str) -> Any:
-            return ours.encode([text], "query")
-
+        assert isinstance(ours, CompiledEncoder), "this benchmark is of the OpenVINO engine"
+        passages, owners = _passages(arguments.data, "covid-faq", QUERIES, ours)
+        small = int8(
+            ours, Path(folder) / "int8", lambda: (passages, _check(arguments.data, "covid-faq", passages, owners))
+        )
+        rows = [Row("embed one query, p50, float32", "3"), Row("the same, int8", "3")]
         for _ in range(arguments.rounds):
-            row.peer.append(statistics.median(timed(peer_one, t)[0] for t in texts))
-            row.ours.append(statistics.median(timed(our_one, t)[0] for t in texts))
-        ends = [timed(our_one, t)[0] for t in texts]
-        row.note = f"ours p99 {1000 * float(np.quantile(ends, 0.99)):.1f} ms"
-    return [row]
+            theirs = _median(lambda text: peer.encode([text], normalize_embeddings=True), texts)
+            for row, encoder in zip(rows, (ours, small), strict=True):
+                row.peer.append(theirs)
+                row.ours.append(_median(lambda text: encoder.encode([text], "query"), texts))  # noqa: B023
+        ends = [timed(ours.encode, [text], "query")[0] for text in texts]
+        rows[0].note = f"ours p99 {1000 * float(np.quantile(ends, 0.99)):.1f} ms"
+        rows[1].note = "" if small is not ours else "REFUSED"
+    return rows
+
+
+def _median(work: Callable[[str], Any], texts: Sequence[str]) -> float:
+    return statistics.median(timed(work, text)[0] for text in texts)
 
 
 def again(arguments: argparse.Namespace) -> list[Row]:
