@@ -1,6 +1,7 @@
 """Speed, side by side with a peer in one run: medians of several rounds with their spread, as ratios.
 
     python benchmarks/speed.py [--data FOLDER] [--rounds 3] [--passages 3000] [--only NAME ...]
+                               [--vectors 100000 1000000] [--sizes 10000 100000 1000000]
 
 Every round times the peer and us one after the other, in turns, so that both meet the same noise; a row
 shows the median ratio and the smallest and largest. What must be equal is compared in the same run.
@@ -11,11 +12,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from work import encoding
+from work import encoding, nearest, scale
 from work.side import COLLECTIONS, Work
 
 HERE = Path(__file__).parent
-WORK: dict[str, Work] = {**encoding.WORK}
+WORK: dict[str, Work] = {**encoding.WORK, **nearest.WORK, **scale.WORK}
 
 
 def main() -> None:
@@ -24,6 +25,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--passages", type=int, default=3000)
+    parser.add_argument(
+        "--vectors", type=int, nargs="*", default=[100_000], help="how many to search (1000000 takes long)"
+    )
+    parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000], help="how many to stream")
     parser.add_argument("--collections", nargs="*", choices=COLLECTIONS, default=COLLECTIONS)
     parser.add_argument("--only", nargs="*", choices=tuple(WORK))
     arguments = parser.parse_args()
