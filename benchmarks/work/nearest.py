@@ -49,10 +49,10 @@ def _size(vectors: Floats, asked: Floats, path: Path, rounds: int) -> list[Row]:
     graph = faiss.read_index(str(path.with_suffix(".hnsw")))
     graph.hnsw.efSearch = ours.depth
     exact = Exact(vectors)
+    held = f"peak memory above the vectors {_peak(exact, asked):.0f} MB exact, {_peak(ours, asked):.0f} MB graph"
     wanted, found, alone = exact.search(asked, K)[0], ours.search(asked, K)[0], graph.search(asked, K)[1]
     size = f"{len(vectors):,} vectors"
     same = np.mean(flat.search(asked, K)[1] == wanted)
-    held = f"peak memory above the vectors {_peak(exact, asked):.0f} MB exact, {_peak(ours, asked):.0f} MB graph"
     build = f"depth {ours.depth} chosen for a measured {note['recall']:.3f}, made and measured in {made:.0f} s, {path.with_suffix('.hnsw').stat().st_size / 1e6:.0f} MB"
     recalls = f"recall@100 of real queries: ours {_recall(found, wanted):.4f}, faiss {_recall(alone, wanted):.4f}"
     return [

@@ -20,6 +20,8 @@ SPARE = 28
 """Rows fetched beyond those asked for: room for rows that rounding or ties put in another order."""
 CLOSE = 1e-5
 """Inner products of unit vectors that differ by less may come in any order from one way of adding to another."""
+SHORT = 16
+"""Up to so many dimensions faiss adds in another order when it is given one query."""
 QUERIES = 1024
 """Queries of a block: enough for a matrix product to be fast."""
 
@@ -96,9 +98,17 @@ def rescored(queries: Floats, vectors: Floats, rows: Ints, k: int) -> tuple[Ints
     """The first `k` of the rows (queries, candidates) by their inner products, equal ones by row; -1 comes last."""
     rows = np.ascontiguousarray(rows, dtype=np.int64)
     scores = np.empty(rows.shape, dtype=np.float32)
-    faiss.fvec_inner_products_by_idx(
-        faiss.swig_ptr(scores), faiss.swig_ptr(queries), faiss.swig_ptr(vectors), faiss.swig_ptr(rows),
-        vectors.shape[1], len(rows), rows.shape[1],
-    )  # fmt: skip
+    if len(rows) == 1 and vectors.shape[1] > SHORT:
+        # The same sums without threads: waking those costs one query more than all else, most of all on a busy machine.
+        near = vectors[rows[0]]
+        faiss.fvec_inner_products_ny(
+            faiss.swig_ptr(scores), faiss.swig_ptr(queries), faiss.swig_ptr(near), vectors.shape[1], len(near)
+        )
+        scores[rows < 0] = -np.inf
+    else:
+        faiss.fvec_inner_products_by_idx(
+            faiss.swig_ptr(scores), faiss.swig_ptr(queries), faiss.swig_ptr(vectors), faiss.swig_ptr(rows),
+            vectors.shape[1], len(rows), rows.shape[1],
+        )  # fmt: skip
     order = np.lexsort((rows, -scores), axis=1)[:, :k]
     return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
