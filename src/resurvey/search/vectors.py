@@ -23,7 +23,7 @@ from resurvey.workspace import digest, read_json, write_bytes, write_json
 
 BLOCK = 256
 """Most texts of a block."""
-CHARACTERS = 131_072
+CHARACTERS = 65_536
 """Most characters of a block, so that long texts too give a sign of life every few seconds."""
 LONG = 6
 """Characters a token has at most, nearly always: what comes after an encoder's last token costs nothing."""

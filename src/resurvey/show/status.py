@@ -37,6 +37,8 @@ def status(workspace: Workspace) -> Json:
         "candidates": f"{len(candidates)}, {sum(c.kept for c in candidates)} kept",
         "live": f"{now.candidate}, snapshot {now.snapshot}" if now else "nothing yet",
     }
+    if graphs := _graphs(workspace):
+        facts["vector search"] = graphs
     gate = workspace.root / "gate.json"
     if gate.exists() and now and (verdict := read_json(gate))["live"] == now.candidate:
         facts["verdict"] = verdict["sentence"]
@@ -47,3 +49,15 @@ def status(workspace: Workspace) -> Json:
         else f'open {workspace.reports / "report.html"}, or resurvey search {workspace.root} "…"'
     )
     return {"facts": facts, "next": step}
+
+
+def _graphs(workspace: Workspace) -> str:
+    """What the notes of vector graphs say; nothing where all vectors are searched exactly, as small corpora are."""
+    notes = {
+        path.stem.rpartition("-")[0]: read_json(path) for path in sorted((workspace.index / "derived").glob("*.json"))
+    }
+    told = {
+        name: f"exact, since {note['refused']}" if note["refused"] else f"a graph, recall@100 {note['recall']:.3f}"
+        for name, note in notes.items()
+    }
+    return "; ".join(f"{name}: {what}" for name, what in told.items())
