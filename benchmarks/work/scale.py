@@ -91,7 +91,6 @@ def main() -> None:
         def blocks() -> Iterator[Floats]:
             for part in slices(len(keys), block):
                 yield store.read(keys[part])
-                store.release()
 
         view = kept_matrix(Path(folder) / "view.npy", (count, base.shape[1]), blocks)
         release(view)

@@ -156,7 +156,6 @@ class Index:
         keys = self.vectors.embed(texts, "passage", self.progress)
         for part in slices(len(keys), self._block):
             yield self.vectors.read(keys[part])
-            self.vectors.release()
 
     def _moved(self, name: str, transform: str) -> Iterator[Floats]:
         plain = self.view(name)

@@ -31,6 +31,8 @@ FAN = 8
 """So many segments of about one size become one."""
 COPIED = 16_384
 """Rows that a merge holds at a time."""
+GATHERED = 4096
+"""Rows read between two releases of a mapped file: each brings its surroundings, 64 kB, into this process."""
 KEY_BYTES = 32
 Keys: TypeAlias = NDArray[np.uint64]
 """Hashes of texts, of shape (texts, 4): big-endian, so that they sort as their bytes do."""
@@ -103,15 +105,13 @@ class VectorStore:
                 break
             rows = segment.find(keys[left])
             here = rows >= 0
-            found[left[here]] = segment.vectors[rows[here]]
+            for part in slices(int(here.sum()), GATHERED):
+                found[left[here][part]] = segment.vectors[rows[here][part]]
+                if len(segment) > GATHERED:
+                    release(segment.vectors)
             left = left[~here]
         assert not len(left), f"{len(left)} keys were never embedded"
         return found
-
-    def release(self) -> None:
-        """Take what was read off this process's memory; the system's cache keeps it."""
-        for segment in self._segments:
-            release(segment.vectors)
 
     def _keys(self, texts: Sequence[str], kind: Kind) -> Keys:
         prompt = self.encoder.prompt(kind)
