@@ -28,7 +28,7 @@ from resurvey.promote.registry import Registry
 from resurvey.session import Session
 from resurvey.show.status import status
 from resurvey.types import Document, Query
-from resurvey.workspace import Workspace, read_json
+from resurvey.workspace import Workspace, read_json, write_json
 
 VALUES: dict[str, str | int | float] = {"depth": 20, "folds": 3, "passage_tokens": 32, "standin_queries": 40}
 MEASURE = "nDCG@10"
@@ -257,6 +257,18 @@ def test_without_judgments_stand_ins_serve_and_every_place_says_so(finished: Fin
     assert shown["judged queries"] == "none; stand-in queries serve"
     assert "stand-in queries" in shown["verdict"]
     assert {c.treatment for c in loop.treat(session, "small")} <= {"passages", "center", "hybrid"}
+
+
+def test_status_says_where_a_graph_searches_vectors_and_what_it_is_worth(finished: Finished) -> None:
+    workspace = finished().workspace
+    assert "vector search" not in status(workspace)["facts"]
+    notes = {"passages-none": (0.987, ""), "truncated-none": (0.9, "recall@100 reaches 0.900, and 0.98 is wanted")}
+    for name, (recall, refused) in notes.items():
+        write_json(
+            workspace.index / "derived" / f"{name}-0123456789abcdef.json", {"recall": recall, "refused": refused}
+        )
+    wanted = "passages-none: a graph, recall@100 0.987; truncated-none: exact, since recall@100 reaches 0.900, and 0.98 is wanted"
+    assert status(workspace)["facts"]["vector search"] == wanted
 
 
 def test_fewer_than_ten_judged_queries_decide_nothing(beir_folder: Path, model_folder: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from conftest import WORDS
 from resurvey.protocols import Kind
 from resurvey.search import vectors
 from resurvey.search.encode import SentenceEncoder
-from resurvey.search.vectors import VectorStore
+from resurvey.search.vectors import Segment, VectorStore
 from resurvey.types import Floats
 
 TEXTS = [" ".join(WORDS[place : place + 1 + place % 13]) for place in range(50)]
@@ -120,15 +120,18 @@ def test_keys_are_written_after_their_vectors(
     tmp_path: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = []
-    real = vectors.write_bytes
+    real = vectors.write_matrix
 
-    def watched(path: Path, data: bytes) -> None:
+    def matrix(path: Path, blocks: Iterator[Floats], shape: tuple[int, int]) -> None:
         written.append(path.suffix)
-        if path.suffix == ".keys":
-            raise KeyboardInterrupt
-        real(path, data)
+        real(path, blocks, shape)
 
-    monkeypatch.setattr(vectors, "write_bytes", watched)
+    def keys(path: Path, data: bytes) -> None:
+        written.append(path.suffix)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(vectors, "write_matrix", matrix)
+    monkeypatch.setattr(vectors, "write_bytes", keys)
     with pytest.raises(KeyboardInterrupt):
         VectorStore(tmp_path, counting).vectors(TEXTS[:4], "passage")
     assert written == [".npy", ".keys"]
@@ -192,6 +195,97 @@ def test_progress_ends_at_the_total_and_is_silent_when_all_is_known(tmp_path: Pa
     heard.clear()
     store.vectors(TEXTS, "query", lambda *told: heard.append(told))
     assert not heard
+
+
+def test_many_small_segments_become_few_and_keep_every_bit(
+    tmp_path: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = VectorStore(tmp_path / "whole", counting).vectors(TEXTS, "passage")
+    store = VectorStore(tmp_path / "many", counting)
+    open_before = VectorStore(tmp_path / "many", counting)
+    kept = [store.vectors([text], "passage") for text in TEXTS[:7]]
+    assert len(list(store.folder.glob("*.npy"))) == vectors.FAN - 1
+    open_before = VectorStore(tmp_path / "many", counting)
+    kept += [store.vectors([text], "passage") for text in TEXTS[7:]]
+    for suffix in ("npy", "keys"):
+        assert len(list(store.folder.glob(f"*.{suffix}"))) == 50 // vectors.FAN + 50 % vectors.FAN
+    counting.calls.clear()
+    for opened in (store, VectorStore(tmp_path / "many", counting)):
+        assert np.array_equal(opened.vectors(TEXTS, "passage"), np.concatenate(kept))
+    assert np.array_equal(open_before.vectors(TEXTS[:7], "passage"), np.concatenate(kept[:7]))
+    assert not counting.calls
+    np.testing.assert_allclose(np.concatenate(kept), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("moment", ["before the keys", "before the old ones go"])
+def test_a_merge_that_was_killed_loses_nothing(
+    tmp_path: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    store = VectorStore(tmp_path, counting)
+    kept = np.concatenate([store.vectors([text], "passage") for text in TEXTS[:7]])
+    real = vectors.write_bytes
+
+    def killed(path: Path, data: bytes) -> None:
+        if len(data) > vectors.KEY_BYTES and moment == "before the keys":
+            raise KeyboardInterrupt
+        real(path, data)
+        if len(data) > vectors.KEY_BYTES:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(vectors, "write_bytes", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.vectors([TEXTS[7]], "passage")
+    monkeypatch.undo()
+    counting.calls.clear()
+    again = VectorStore(tmp_path, counting)
+    assert np.array_equal(again.vectors(TEXTS[:7], "passage"), kept)
+    again.vectors(TEXTS[:12], "passage")
+    assert sorted(counting.texts) == sorted(TEXTS[8:12])
+
+
+def test_a_segment_whose_parts_disagree_was_never_there(tmp_path: Path, counting: Counting) -> None:
+    store = VectorStore(tmp_path, counting)
+    wanted = store.vectors(TEXTS[:10], "passage")
+    (segment,) = store.folder.glob("*.npy")
+    for damage in (b"", segment.read_bytes()[:-4], segment.read_bytes()[:60]):
+        segment.write_bytes(damage)
+        assert np.array_equal(VectorStore(tmp_path, counting).vectors(TEXTS[:10], "passage"), wanted)
+
+
+def test_keys_with_equal_heads_are_told_apart(tmp_path: Path) -> None:
+    keys = np.array([[7, 0, 0, 1], [3, 0, 0, 0], [7, 0, 0, 2], [7, 0, 0, 3]], dtype=">u8")
+    segment = Segment(tmp_path, keys, np.zeros((4, 2), dtype=np.float32))
+    asked = np.array([[7, 0, 0, 3], [7, 0, 0, 2], [7, 0, 0, 9], [9, 0, 0, 0], [3, 0, 0, 0], [1, 0, 0, 0]], dtype=">u8")
+    assert segment.find(asked).tolist() == [3, 2, -1, -1, 1, -1]
+
+
+def test_blocks_of_long_texts_hold_fewer(tmp_path: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vectors, "CHARACTERS", 120)
+    VectorStore(tmp_path, counting).vectors(TEXTS, "passage")
+    sizes = [sum(map(len, call)) for call in counting.calls]
+    assert all(size <= 120 or len(call) == 1 for size, call in zip(sizes, counting.calls, strict=True))
+    assert len(sizes) < 50
+    assert all(size > 120 - 100 for size in sizes[:-1])
+
+
+def test_text_that_no_encoder_reads_does_not_count(tmp_path: Path, counting: Counting) -> None:
+    endless = [f"{word} " * 50_000 for word in WORDS[:8]]
+    VectorStore(tmp_path, counting).embed(endless, "passage")
+    assert [len(call) for call in counting.calls] == [8]
+
+
+def test_embedding_holds_no_vectors_in_memory(
+    tmp_path: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = VectorStore(tmp_path, counting)
+    keys = store.embed(TEXTS, "passage")
+    assert all(isinstance(segment.vectors, np.memmap) for segment in store._segments)
+    wanted = counting.inner.encode(TEXTS, "passage")
+    np.testing.assert_allclose(store.read(keys[10:20]), wanted[10:20], atol=1e-5)
+    monkeypatch.setattr(vectors, "GATHERED", 7)
+    np.testing.assert_allclose(store.read(keys), wanted, atol=1e-5)
+    with pytest.raises(AssertionError, match="1 keys were never embedded"):
+        store.read(keys[:1] + np.uint64(1))
 
 
 def test_no_texts_are_no_vectors(tmp_path: Path, counting: Counting) -> None:

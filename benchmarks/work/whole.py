@@ -70,9 +70,9 @@ def written(data: Path, folder: Path, passages: int) -> Path:
 def run(arguments: argparse.Namespace) -> list[Row]:
     """`resurvey run --effort small` as a process of its own on a fresh workspace, and what each stage took."""
     with tempfile.TemporaryDirectory() as folder:
-        root, source = Path(folder) / "workspace", written(arguments.data, Path(folder), arguments.corpus)
+        root, source = Path(folder) / "workspace", written(arguments.data, Path(folder), arguments.job)
         loop.init(root, beir(source), {})
-        row = Row(f"run --effort small, {arguments.corpus:,} passages, {TRAIN:,} training queries", "at most 300 s")
+        row = Row(f"run --effort small, {arguments.job:,} passages, {TRAIN:,} training queries", "at most 300 s")
         command = [sys.executable, "-m", "resurvey", "run", str(root), "--effort", "small"]
         seconds, done = timed(_silently, command)
         row.ours.append(seconds)

@@ -54,6 +54,18 @@ TABLE: tuple[Setting, ...] = (
     Setting("passage_tokens", 128, "Most tokens of a passage; 0 takes as many as the encoder reads.", least=0),
     Setting("language", "english", "Language of the stemmer that the lexical index uses (a Snowball name)."),
     Setting("depth", 100, "Documents that each branch of a search contributes.", least=10),
+    Setting(
+        "exact_up_to",
+        50_000,
+        "Vectors up to which a search looks at all of them; beyond, a graph leads to the nearest (recall@100 of 0.98 or more).",
+        least=0,
+    ),
+    Setting(
+        "memory",
+        1.0,
+        "Gigabytes that searching and preparing vectors may use; blocks follow from it, results do not.",
+        least=0.05,
+    ),
     Setting("measure", "nDCG@10", "The measure by which treatments are kept (any name ir-measures knows)."),
     Setting("confidence", 0.95, "Confidence of every interval.", least=0.5, below=1),
     Setting("folds", 5, "Cross-validation folds for whatever is fitted.", least=2),

@@ -19,7 +19,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import filelock
 
@@ -73,13 +73,14 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Put `data` at `path`: afterwards the file is whole and on disk, or as it was."""
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the name `path` at the end: afterwards that file is whole and on disk, or as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
     name = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")  # known before it is there: Ctrl-C leaves nothing
     try:
         with open(name, "xb", opener=functools.partial(os.open, mode=0o600)) as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)
@@ -90,6 +91,12 @@ def write_bytes(path: Path, data: bytes) -> None:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _sync_folder(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Put `data` at `path`: afterwards the file is whole and on disk, or as it was."""
+    with writing(path) as file:
+        file.write(data)
 
 
 def write_json(path: Path, value: Json) -> None:

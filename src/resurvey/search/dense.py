@@ -1,17 +1,20 @@
-"""The dense branch: exact inner products with every passage, or with truncated documents."""
+"""The dense branch: inner products with passages or truncated documents, exact up to a size, a graph beyond."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from resurvey.search.compose import Composable, best, first_stage
+from resurvey.search.compose import Composable, first_stage
 from resurvey.search.index import Index
-from resurvey.types import Floats, Query, Run
+from resurvey.search.mapped import slices
+from resurvey.types import Floats, Ints, Query, Run
 
 NAME = "dense"
-BLOCK = 128
+BLOCK = 1024
+SPARE = 1.5
+"""Passages asked for beyond what documents have on average, before asking again."""
 
 
 def similarities(index: Index, queries: Sequence[Query], view: str, transform: str) -> Floats:
@@ -31,14 +34,36 @@ class Dense(Composable):
         self.view = view
         self.transform = transform
         self.depth = depth
+        crowding = len(index.owners) / max(1, len(index.documents)) if view == "passages" else 1.0
+        self._most = depth if crowding == 1 else int(depth * crowding * SPARE) + 1
 
     def search(self, queries: Sequence[Query]) -> Run:
-        """The `depth` best documents for every query."""
+        """The `depth` best documents for every query; a document scores as its best passage."""
         rankings = {}
-        self.index.vectors.vectors([query.text for query in queries], "query", self.index.progress)
-        for start in range(0, len(queries), BLOCK):
-            block = queries[start : start + BLOCK]
-            for query, scores in zip(block, similarities(self.index, block, self.view, self.transform), strict=True):
-                rows, kept = best(np.asarray(scores, dtype=np.float32), self.depth)
-                rankings[query.id] = first_stage(NAME, self.index.ids[rows].tolist(), kept)
+        asked = self.index.vectors.vectors([query.text for query in queries], "query", self.index.progress)
+        for part in slices(len(queries), BLOCK):
+            vectors = self.index.transformed(asked[part], self.transform)
+            for query, (rows, scores) in zip(queries[part], self._documents(vectors), strict=True):
+                rankings[query.id] = first_stage(NAME, self.index.ids[rows].tolist(), scores)
         return Run(NAME, rankings)
+
+    def _documents(self, vectors: Floats) -> Iterator[tuple[Ints, Floats]]:
+        """Document rows and scores of every query; asks for more where a few documents crowd out the rest."""
+        nearest = self.index.nearest(self.view, self.transform)
+        for rows, scores, vector in zip(*nearest.search(vectors, self._most), vectors, strict=True):
+            most = self._most
+            found = self._first(rows)
+            while len(found) < self.depth and len(rows) == most:
+                most *= 4
+                rows, scores = (part[0] for part in nearest.search(vector[None], most))  # noqa: PLW2901
+                found = self._first(rows)
+            owners = self.index.owners[rows[found]] if self.view == "passages" else rows[found]
+            yield owners, scores[found]
+
+    def _first(self, rows: Ints) -> Ints:
+        """Places of the best passages of the `depth` best documents, best first."""
+        if self.view != "passages":
+            return np.arange(min(self.depth, len(rows)))
+        places = np.unique(self.index.owners[rows], return_index=True)[1]
+        places.sort()
+        return np.asarray(places[: self.depth], dtype=np.int64)

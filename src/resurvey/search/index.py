@@ -7,27 +7,41 @@ was learned from judgments belongs to a recipe. Knows nothing about queries.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from resurvey.data.chunk import Cut, cut
 from resurvey.protocols import Encoder
+from resurvey.search import approximate
+from resurvey.search.derived import Derived
+from resurvey.search.mapped import kept_matrix, release, rows_within, slices
+from resurvey.search.nearest import Exact, Nearest
 from resurvey.search.store import Store, build
 from resurvey.search.vectors import VectorStore
 from resurvey.settings import Settings
 from resurvey.types import Document, Floats, Ints, Progress, silent
+from resurvey.workspace import digest
 
 VIEWS = ("truncated", "passages", "titles")
 TRANSFORMS = ("none", "center", "standardise")
 
 
 class Index:
-    """Documents by row, their passages, their text index, their vectors."""
+    """Documents by row, their passages, their text index, their vectors.
+
+    Every view of the corpus is a matrix on disk, mapped: (documents or passages, dimensions), unit rows.
+    """
 
     def __init__(
-        self, folder: Path, store: Store, documents: Sequence[Document], parts: Cut, vectors: VectorStore
+        self,
+        folder: Path,
+        store: Store,
+        documents: Sequence[Document],
+        parts: Cut,
+        vectors: VectorStore,
+        settings: Settings,
     ) -> None:
         self.folder = folder
         self.store = store
@@ -38,7 +52,16 @@ class Index:
         self.owners = np.array([self.rows[p.document] for p in parts.passages], dtype=np.int64)
         self.vectors = vectors
         self.progress: Progress = silent
+        self._derived = Derived(folder / "derived")
+        self._memory = settings.number("memory")
+        self._exact_up_to = settings.integer("exact_up_to")
         self._views: dict[tuple[str, str], Floats] = {}
+        self._searched: dict[tuple[str, str], Nearest] = {}
+        self._texts: Mapping[str, Callable[[], Sequence[str]]] = {
+            "passages": lambda: self.cut.texts,
+            "truncated": lambda: [d.full_text for d in self.documents],
+            "titles": lambda: [d.title or d.full_text for d in self.documents],
+        }
 
     @property
     def encoder(self) -> Encoder:
@@ -55,30 +78,36 @@ class Index:
         """First passage row of every document."""
         return np.searchsorted(self.owners, np.arange(len(self.documents)))
 
-    @functools.cached_property
+    @property
     def truncated(self) -> Floats:
         """(documents, dimensions): whole documents, cut where the encoder stops reading."""
-        return self.vectors.vectors([d.full_text for d in self.documents], "passage", self.progress)
+        return self.view("truncated")
 
-    @functools.cached_property
+    @property
     def passages(self) -> Floats:
         """(passages, dimensions)."""
-        return self.vectors.vectors(self.cut.texts, "passage", self.progress)
+        return self.view("passages")
 
-    @functools.cached_property
+    @property
     def titles(self) -> Floats:
         """(documents, dimensions): titles alone, the whole document where there is none."""
-        return self.vectors.vectors([d.title or d.full_text for d in self.documents], "passage", self.progress)
+        return self.view("titles")
 
-    @functools.cached_property
+    @property
     def center(self) -> Floats:
         """Mean passage vector."""
-        return np.asarray(self.passages.mean(axis=0), dtype=np.float32)
+        return np.asarray(self._moments[0])
 
-    @functools.cached_property
+    @property
     def spread(self) -> Floats:
         """Standard deviation of every dimension over the passages."""
-        return np.asarray(np.maximum(self.passages.std(axis=0), 1e-6), dtype=np.float32)
+        return np.asarray(self._moments[1])
+
+    @functools.cached_property
+    def _moments(self) -> Floats:
+        """(2, dimensions): mean and standard deviation, kept on disk."""
+        shape = 2, self.encoder.dimensions
+        return kept_matrix(self._path("moments", "npy"), shape, lambda: [moments(self.passages, self._block)])
 
     def transformed(self, vectors: Floats, transform: str) -> Floats:
         """Vectors centred, or standardised, by the corpus (Timkey and van Schijndel 2021), unit length again."""
@@ -91,18 +120,67 @@ class Index:
         lengths = np.linalg.norm(moved, axis=1, keepdims=True)
         return np.asarray(moved / np.maximum(lengths, 1e-12), dtype=np.float32)
 
-    def view(self, name: str, transform: str) -> Floats:
-        """The vectors of a view, transformed; computed once."""
+    def view(self, name: str, transform: str = "none") -> Floats:
+        """The vectors of a view, transformed: a mapped matrix, written when first asked for."""
         assert name in VIEWS, name
         if (name, transform) not in self._views:
-            self._views[name, transform] = self.transformed(getattr(self, name), transform)
+            texts = self._texts[name]()
+            self._views[name, transform] = kept_matrix(
+                self._path(f"{name}-{transform}", "npy"),
+                (len(texts), self.encoder.dimensions),
+                lambda: self._read(texts) if transform == "none" else self._moved(name, transform),
+            )
         return self._views[name, transform]
+
+    def nearest(self, name: str, transform: str = "none") -> Nearest:
+        """A view made searchable: every row is looked at up to the setting `exact_up_to`, a graph leads beyond."""
+        if (name, transform) not in self._searched:
+            vectors = self.view(name, transform)
+            self._searched[name, transform] = (
+                Exact(vectors, self._memory)
+                if len(vectors) <= self._exact_up_to
+                else approximate.nearest(
+                    vectors, self._path(f"{name}-{transform}", "hnsw"), self._memory, self.progress
+                )
+            )
+        return self._searched[name, transform]
+
+    @property
+    def _block(self) -> int:
+        return rows_within(self._memory, self.encoder.dimensions)
+
+    def _path(self, kind: str, suffix: str) -> Path:
+        return self._derived.path(kind, digest(self.store.snapshot.key, self.encoder.fingerprint), suffix)
+
+    def _read(self, texts: Sequence[str]) -> Iterator[Floats]:
+        keys = self.vectors.embed(texts, "passage", self.progress)
+        for part in slices(len(keys), self._block):
+            yield self.vectors.read(keys[part])
+
+    def _moved(self, name: str, transform: str) -> Iterator[Floats]:
+        plain = self.view(name)
+        for part in slices(len(plain), self._block):
+            yield self.transformed(plain[part], transform)
+            release(plain)
 
     def best_passages(self, similarities: Floats) -> Floats:
         """(queries, passages) to (queries, documents): a document scores as its best passage."""
         if len(self.owners) == len(self.documents):
             return similarities
         return np.asarray(np.maximum.reduceat(similarities, self.starts, axis=1), dtype=np.float32)
+
+
+def moments(vectors: Floats, block: int) -> Floats:
+    """(2, dimensions): mean and standard deviation (at least 1e-6) of the rows, read in blocks."""
+    mean = np.zeros(vectors.shape[1])
+    for part in slices(len(vectors), block):
+        mean += vectors[part].sum(axis=0, dtype=np.float64) / len(vectors)
+        release(vectors)
+    variance = np.zeros(vectors.shape[1])
+    for part in slices(len(vectors), block):
+        variance += ((vectors[part] - mean.astype(np.float32)) ** 2).sum(axis=0, dtype=np.float64) / len(vectors)
+        release(vectors)
+    return np.stack([mean, np.maximum(np.sqrt(variance), 1e-6)]).astype(np.float32)
 
 
 def open_index(
@@ -112,4 +190,4 @@ def open_index(
     parts = cut(documents, encoder, settings.integer("passage_tokens"))
     snapshot = build(folder, documents, parts, settings.text("language"))
     store = VectorStore(vectors or folder / "vectors", encoder)
-    return Index(folder, Store(folder, snapshot), documents, parts, store)
+    return Index(folder, Store(folder, snapshot), documents, parts, store, settings)

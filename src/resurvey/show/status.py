@@ -39,6 +39,8 @@ def status(workspace: Workspace) -> Json:
     }
     if workspace.settings.text("precision") == "int8" and (refused := workspace.recorded("int8 refused")):
         facts["encoder"] += f", in float32: int8 was refused ({refused[-1]['why']})"
+    if graphs := _graphs(workspace):
+        facts["vector search"] = graphs
     gate = workspace.root / "gate.json"
     if gate.exists() and now and (verdict := read_json(gate))["live"] == now.candidate:
         facts["verdict"] = verdict["sentence"]
@@ -49,3 +51,15 @@ def status(workspace: Workspace) -> Json:
         else f'open {workspace.reports / "report.html"}, or resurvey search {workspace.root} "…"'
     )
     return {"facts": facts, "next": step}
+
+
+def _graphs(workspace: Workspace) -> str:
+    """What the notes of vector graphs say; nothing where all vectors are searched exactly, as small corpora are."""
+    notes = {
+        path.stem.rpartition("-")[0]: read_json(path) for path in sorted((workspace.index / "derived").glob("*.json"))
+    }
+    told = {
+        name: f"exact, since {note['refused']}" if note["refused"] else f"a graph, recall@100 {note['recall']:.3f}"
+        for name, note in notes.items()
+    }
+    return "; ".join(f"{name}: {what}" for name, what in told.items())
