@@ -98,7 +98,7 @@ Attempts = dict[tuple[str, str], tuple[Trial, State, Attempt | Nothing]]
 
 def start(trial: Trial) -> State:
     node = ladder.baseline_nodes(trial.depth)[ladder.BASE]
-    return State(node, trial.run(node), node)
+    return State(node, trial.run(node), node, recipe.lexical(trial.depth))
 
 
 def flat(run: Run) -> dict[str, list[tuple[str, float]]]:
@@ -282,7 +282,7 @@ def reason(answer: Attempt | Nothing) -> str:
 def test_the_dense_branch_is_not_changed_after_others_joined_it(name: str, makers: dict[str, Make]) -> None:
     trial = makers["judged"]()
     fused = ladder.baseline_nodes(trial.depth)[ladder.RRF]
-    joined = State(fused, trial.run(fused), start(trial).dense)
+    joined = replace(start(trial), root=fused, run=trial.run(fused))
     assert "decided before others join it" in reason(row(name).attempt(trial, joined))
     assert reason(hybrid(trial, joined)) == "lexical and dense are fused already"
 
@@ -408,11 +408,11 @@ def worsened(trial: Trial, state: State) -> Attempt:
         query: replace(ranking, documents=list(ranking.documents)[::-1])
         for query, ranking in state.run.rankings.items()
     }
-    return Attempt(State({**state.root, "planted": True}, Run("worse", upside_down), state.dense))
+    return Attempt(replace(state, root={**state.root, "planted": True}, run=Run("worse", upside_down)))
 
 
 def unchanged(trial: Trial, state: State) -> Attempt:
-    return Attempt(State({**state.root, "planted": True}, state.run, state.dense))
+    return Attempt(replace(state, root={**state.root, "planted": True}))
 
 
 def improved(trial: Trial, state: State) -> Attempt:
@@ -420,7 +420,7 @@ def improved(trial: Trial, state: State) -> Attempt:
     for query, ranking in state.run.rankings.items():
         wanted = next(iter(trial.qrels[query]))
         rankings[query] = replace(ranking, documents=[wanted, *(d for d in ranking.documents if d != wanted)])
-    return Attempt(State({**state.root}, Run("better", rankings), state.dense))
+    return Attempt(replace(state, run=Run("better", rankings)))
 
 
 def test_a_rung_stays_only_when_it_gains_more_than_one_standard_error(makers: dict[str, Make]) -> None:

@@ -1,83 +1,173 @@
-"""The analysers: text to terms. One rule for documents and queries, offline and online.
+"""The analyser: text to terms, in two streams. One rule for documents and queries, offline and online.
 
-Words are stemmed; raw tokens keep their punctuation, so that `5/16-18`, `F33.1` and
-`np.linalg.norm` stay one term. Knows nothing about indexes or scores.
+Words are stemmed. Identifiers (`5/16-18`, `F33.1`, `np.linalg.norm`, `28 USC § 1331`) are kept whole and also
+without their punctuation. A text is cut at white space, and every different piece is analysed once, whatever
+number of texts it stands in. Knows nothing about indexes or scores.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+import sys
+import unicodedata
+from collections.abc import Callable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Literal
 
 import Stemmer
 
-from resurvey.errors import Problem, ResurveyError
+from resurvey.search import language as languages_of
+from resurvey.search.language import check, languages, stop_words
+from resurvey.workspace import digest, file_digest
+
+__all__ = ["analysed", "fingerprint", "identifiers", "is_literal", "languages", "literals", "tokens", "words"]
 
 WORD = re.compile(r"\w+")
 TOKEN = re.compile(r"[^\s\"'“”‘’`,;:()\[\]{}<>|!?]+")
 EDGE = "./-_*#&=+~^\\"
 DIGIT = re.compile(r"\d")
 LETTER = re.compile(r"[^\W\d_]")
-STOP_WORDS = {
-    "english": frozenset(
-        [
-            "a",
-            "an",
-            "and",
-            "are",
-            "as",
-            "at",
-            "be",
-            "but",
-            "by",
-            "for",
-            "if",
-            "in",
-            "into",
-            "is",
-            "it",
-            "no",
-            "not",
-            "of",
-            "on",
-            "or",
-            "such",
-            "that",
-            "the",
-            "their",
-            "then",
-            "there",
-            "these",
-            "they",
-            "this",
-            "to",
-            "was",
-            "will",
-            "with",
-        ]
-    )
-}
+DOTTED = re.compile(r"[^\W\d_][._][^\W\d_]")
+PUNCTUATION = re.compile(r"[\W_]+")
+SPACELESS = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+    "\uff66-\uff9f\U00020000-\U0003ffff]+"
+)
+"""Scripts that put no space between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese; and Korean, as Lucene does."""
+SHORTEST = 2
+"""Letters of a word or an identifier: shorter ones are the `s` of `'s`, the `t` of `n't`, list numbers."""
+LONGEST = 80
+"""Characters of an identifier; longer ones are addresses of pages and encoded data."""
+CODE = 5
+"""Letters of a word that may belong to a number beside it: `28 USC § 1331`, `RFC 2616`, `16 GB`."""
+KEPT = 1_000_000
+"""Pieces of text whose terms are remembered; beyond, all are forgotten and learned anew."""
+
+Kind = Literal["number", "code", ""]
+
+
+class _Remembered(dict[str, str]):
+    """A function of one piece of text, remembered."""
+
+    def __init__(self, function: Callable[[str], str]) -> None:
+        super().__init__()
+        self.function = function
+
+    def __missing__(self, piece: str) -> str:
+        if len(self) >= KEPT:
+            self.clear()
+        self[piece] = found = self.function(piece)
+        return found
+
+
+class _Analyser:
+    """Both streams in one language."""
+
+    def __init__(self, language: str) -> None:
+        check(language)
+        self._stem = Stemmer.Stemmer(language, 0).stemWord
+        self._stop = stop_words(language)
+        self._words = _Remembered(lambda piece: " ".join(self._words_of(piece)))
+        self._identifiers = _Remembered(lambda piece: " ".join(self._identifiers_of(piece)))
+        self._bare = _Remembered(lambda piece: " ".join(map(_bare, _pieces(piece))))
+
+    def words(self, pieces: Sequence[str]) -> str:
+        """The stems in lower-case pieces of a text, joined by spaces."""
+        return " ".join(filter(None, map(self._words.__getitem__, pieces)))
+
+    def identifiers(self, pieces: Sequence[str]) -> str:
+        """The identifiers in lower-case pieces of a text, those of several pieces last, joined by spaces."""
+        whole = filter(None, map(self._identifiers.__getitem__, pieces))
+        return " ".join(chain(whole, self._cited(pieces)))
+
+    def _words_of(self, piece: str) -> list[str]:
+        found: list[str] = []
+        for word in _word(piece).findall(piece.replace("_", " ")):
+            if word.isascii() or not SPACELESS.search(word):
+                found += self._term(word)
+                continue
+            for run in re.findall(f"{SPACELESS.pattern}|[^{SPACELESS.pattern[1:]}", word):
+                found += _pairs(run) if SPACELESS.match(run) else self._term(run)
+        return found
+
+    def _term(self, word: str) -> list[str]:
+        return [self._stem(word)] if len(word) >= SHORTEST and word not in self._stop else []
+
+    def _identifiers_of(self, piece: str) -> list[str]:
+        found = [token for token in _pieces(piece) if DIGIT.search(token) or DOTTED.search(token)]
+        both = chain.from_iterable(dict.fromkeys((token, _bare(token))) for token in found)
+        return [term for term in both if SHORTEST <= len(term) <= LONGEST]
+
+    def _cited(self, pieces: Sequence[str]) -> list[str]:
+        """Numbers joined with the short words beside them, as if nothing stood between."""
+        if not any(map(DIGIT.search, pieces)):
+            return []
+        bare = " ".join(map(self._bare.__getitem__, pieces)).split()
+        found: list[str] = []
+        for place, token in enumerate(bare):
+            if not token.isdecimal():
+                continue
+            before, after = bare[place - 1 : place], bare[place + 1 : place + 2]
+            joined = [*before, token] if before and self._is_code(before[0]) else []
+            if joined:
+                found.append("".join(joined))
+            if joined and place > 1 and bare[place - 2].isdecimal():
+                found.append(bare[place - 2] + "".join(joined))
+            if joined and after and after[0].isdecimal():
+                found.append("".join(joined) + after[0])
+            if after and self._is_code(after[0]):
+                found.append(token + after[0])
+        return found
+
+    def _is_code(self, token: str) -> bool:
+        return len(token) <= CODE and token.isalpha() and token not in self._stop
 
 
 @functools.cache
-def _stemmer(language: str) -> Stemmer.Stemmer:
-    if language not in Stemmer.algorithms():
-        known = ", ".join(languages())
-        raise ResurveyError([Problem("`language`", f"is {language!r}, must be one of {known}")], "mend resurvey.toml")
-    return Stemmer.Stemmer(language)
+def _analyser(language: str) -> _Analyser:
+    return _Analyser(language)
 
 
-def languages() -> list[str]:
-    """The languages a stemmer is there for."""
-    return sorted(Stemmer.algorithms())
+@functools.cache
+def fingerprint() -> str:
+    """Changes whenever what the analyser makes of a text may have changed: with its source, or the stemmers."""
+    sources = [file_digest(path) for path in (_path(__name__), _path(languages_of.__name__))]
+    return digest(str(Stemmer.version()), *sources)
 
 
 def words(text: str, language: str) -> list[str]:
-    """Stems of the words of `text`, stop words left out; underscores part words, as in code."""
-    stop = STOP_WORDS.get(language, frozenset())
-    found = [word for word in WORD.findall(text.replace("_", " ").lower()) if word not in stop]
-    return list(_stemmer(language).stemWords(found))
+    """Stems of the words of `text`, stop words and single letters left out; underscores part words, as in code.
+
+    Of scripts written without spaces, every two neighbouring characters are a word.
+
+    Raises:
+        ResurveyError: when there is no stemmer of that name.
+    """
+    return _analyser(language).words(text.lower().split()).split()
+
+
+def identifiers(text: str, language: str) -> list[str]:
+    """Tokens of `text` with a digit or an inner dot or underscore, each whole and without punctuation.
+
+    A number and a short word beside it also stand joined, as do a number, a short word and a number:
+    `28 U.S.C. § 1331` is found by `28usc1331` and the other way round.
+    """
+    return _analyser(language).identifiers(text.lower().split()).split()
+
+
+def analysed(texts: Sequence[str], language: str) -> tuple[list[str], list[str]]:
+    """Each text's words and each text's identifiers, joined by spaces: the two columns that the store indexes."""
+    analyser = _analyser(language)
+    both = ([], []) if not texts else zip(*map(functools.partial(_streams, analyser), texts), strict=True)
+    found, codes = map(list[str], both)
+    return found, codes
+
+
+def _streams(analyser: _Analyser, text: str) -> tuple[str, str]:
+    pieces = text.lower().split()
+    return analyser.words(pieces), analyser.identifiers(pieces)
 
 
 def tokens(text: str) -> list[str]:
@@ -97,6 +187,30 @@ def literals(text: str) -> list[str]:
     return [token for token in tokens(text) if is_literal(token)]
 
 
-def analysed(texts: Sequence[str], language: str) -> list[str]:
-    """Each text as its stems joined by spaces: what the store indexes."""
-    return [" ".join(words(text, language)) for text in texts]
+def _pieces(piece: str) -> list[str]:
+    """Raw tokens, those of scripts without spaces left out: a sentence around a code is not part of it."""
+    return tokens(piece if piece.isascii() else SPACELESS.sub(" ", piece))
+
+
+def _bare(token: str) -> str:
+    return PUNCTUATION.sub("", token)
+
+
+def _pairs(run: str) -> list[str]:
+    return [run] if len(run) == 1 else [run[place : place + 2] for place in range(len(run) - 1)]
+
+
+def _path(module: str) -> Path:
+    return Path(str(sys.modules[module].__file__))
+
+
+def _word(piece: str) -> re.Pattern[str]:
+    """What a word is in this piece: letters and digits, and the marks that belong to them where there are any."""
+    return WORD if piece.isascii() or not _marks()[0].search(piece) else _marks()[1]
+
+
+@functools.cache
+def _marks() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Combining marks (accents, the vowels of Indic scripts and of Thai), which `\\w` is not, and words with them."""
+    marks = "".join(chr(code) for code in range(0x300, 0x10000) if unicodedata.category(chr(code)) in ("Mn", "Mc"))
+    return re.compile(f"[{marks}]"), re.compile(rf"[\w{marks}]+")

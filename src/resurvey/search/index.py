@@ -14,6 +14,8 @@ import numpy as np
 
 from resurvey.data.chunk import Cut, cut
 from resurvey.protocols import Encoder
+from resurvey.search import postings as postings_of
+from resurvey.search.postings import RULES, Postings
 from resurvey.search.store import Store, build
 from resurvey.search.vectors import VectorStore
 from resurvey.settings import Settings
@@ -39,6 +41,7 @@ class Index:
         self.vectors = vectors
         self.progress: Progress = silent
         self._views: dict[tuple[str, str], Floats] = {}
+        self._postings: dict[str, Postings] = {}
 
     @property
     def encoder(self) -> Encoder:
@@ -97,6 +100,17 @@ class Index:
         if (name, transform) not in self._views:
             self._views[name, transform] = self.transformed(getattr(self, name), transform)
         return self._views[name, transform]
+
+    def postings(self, column: str) -> Postings:
+        """The postings of one text column; made once a snapshot and kept beside it."""
+        if column not in self._postings:
+            rule = RULES[column]
+            name = f"{self.store.snapshot.key[:16]}-{column}-{rule.k1:g}-{rule.b:g}"
+            folder = self.folder / "derived" / name
+            if not folder.exists():
+                postings_of.save(postings_of.build(self.store.column(column), rule), folder)
+            self._postings[column] = postings_of.load(folder)
+        return self._postings[column]
 
     def best_passages(self, similarities: Floats) -> Floats:
         """(queries, passages) to (queries, documents): a document scores as its best passage."""

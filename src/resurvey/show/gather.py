@@ -160,7 +160,8 @@ def _examples(workspace: Workspace, ladder: Ladder, shown: str | None) -> list[J
     qrels, asked = _asked(workspace, ladder, collection)
     documents = {document.id: document for document in collection.documents}
     after = ladder.scores(shown) if shown else best
-    return examples((best, was), (after, now), qrels, asked, documents, workspace.settings.text("language"))
+    snapshot = workspace.index / "snapshots" / f"{ladder.facts['snapshot']}.json"
+    return examples((best, was), (after, now), qrels, asked, documents, str(read_json(snapshot)["language"]))
 
 
 def _asked(workspace: Workspace, ladder: Ladder, collection: Collection) -> tuple[Qrels, Mapping[str, str]]:
