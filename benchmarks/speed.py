@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from work import encoding
+from work import encoding, lexical
 from work.side import COLLECTIONS, Work
 
 HERE = Path(__file__).parent
-WORK: dict[str, Work] = {**encoding.WORK}
+WORK: dict[str, Work] = {**encoding.WORK, **lexical.WORK}
 
 
 def main() -> None:
@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--passages", type=int, default=3000)
+    parser.add_argument("--corpus", type=int, default=lexical.PASSAGES, help="passages of the word index")
     parser.add_argument("--collections", nargs="*", choices=COLLECTIONS, default=COLLECTIONS)
     parser.add_argument("--only", nargs="*", choices=tuple(WORK))
     arguments = parser.parse_args()

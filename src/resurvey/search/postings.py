@@ -71,7 +71,8 @@ class Postings:
 
 def build(column: pa.ChunkedArray, rule: Rule) -> Postings:
     """Postings of a column of space-joined terms, a row a passage."""
-    lists = pc.split_pattern(column.combine_chunks(), " ")
+    texts = column.combine_chunks()
+    lists = pc.split_pattern(pc.if_else(pc.equal(texts, ""), None, texts), " ")
     coded = lists.values.dictionary_encode()
     starts = lists.offsets.to_numpy()
     ones = np.ones(len(coded), dtype=np.float32)
@@ -92,7 +93,7 @@ def save(postings: Postings, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        (partial / TERMS).write_text("\n".join(postings._places), encoding="utf-8")
+        (partial / TERMS).write_text("".join(f"{term}\n" for term in postings._places), encoding="utf-8")
         kept = (postings.weights.indptr, postings.weights.indices, postings.weights.data)
         for name, array in zip(ARRAYS, kept, strict=True):
             np.save(partial / f"{name}.npy", array)
@@ -108,6 +109,6 @@ def save(postings: Postings, folder: Path) -> None:
 def load(folder: Path) -> Postings:
     """What `save` wrote, mapped into memory."""
     starts, rows, weights = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS)
-    terms = (folder / TERMS).read_text(encoding="utf-8").split("\n")
+    terms = (folder / TERMS).read_text(encoding="utf-8").split("\n")[:-1]
     shape = (len(starts) - 1, int(np.load(folder / "passages.npy")))
     return Postings(terms, csr_array((weights, rows, starts), shape=shape, copy=False))

@@ -36,7 +36,8 @@ def identifiers(trial: Trial, state: State) -> Attempt | Nothing:
     if len(holding) < LEAST:
         return Nothing(f"{len(holding)} of {len(trial.queries)} queries hold a code, a number or a dotted name")
     nodes = [recipe.lexical(trial.depth, weight) for weight in GRID.tolist()]
-    values = np.column_stack([trial.scores(trial.run(node), "identifiers").values for node in nodes])
+    runs = (trial.builder.node(node).search(trial.queries) for node in nodes)  # one at a time: they are large
+    values = np.column_stack([trial.scores(run, "identifiers").values for run in runs])
     table, seed = WeightTable(values, GRID), trial.settings.integer("seed")
 
     @functools.cache
