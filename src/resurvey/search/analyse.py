@@ -11,10 +11,9 @@ import functools
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import Stemmer
 
@@ -45,42 +44,40 @@ CODE = 5
 KEPT = 1_000_000
 """Pieces of text whose terms are remembered; beyond, all are forgotten and learned anew."""
 
-Kind = Literal["number", "code", ""]
+Read = tuple[str, str, tuple[str, ...], bool]
+"""What a piece of text between spaces comes to: its words and its identifiers, each joined by spaces, its bare
+tokens, and whether one of them is a number."""
 
 
-class _Remembered(dict[str, str]):
-    """A function of one piece of text, remembered."""
-
-    def __init__(self, function: Callable[[str], str]) -> None:
-        super().__init__()
-        self.function = function
-
-    def __missing__(self, piece: str) -> str:
-        if len(self) >= KEPT:
-            self.clear()
-        self[piece] = found = self.function(piece)
-        return found
-
-
-class _Analyser:
-    """Both streams in one language."""
+class _Analyser(dict[str, Read]):
+    """Both streams in one language; every different piece of text is read once and remembered."""
 
     def __init__(self, language: str) -> None:
+        super().__init__()
         check(language)
         self._stem = Stemmer.Stemmer(language, 0).stemWord
         self._stop = stop_words(language)
-        self._words = _Remembered(lambda piece: " ".join(self._words_of(piece)))
-        self._identifiers = _Remembered(lambda piece: " ".join(self._identifiers_of(piece)))
-        self._bare = _Remembered(lambda piece: " ".join(map(_bare, _pieces(piece))))
 
-    def words(self, pieces: Sequence[str]) -> str:
-        """The stems in lower-case pieces of a text, joined by spaces."""
-        return " ".join(filter(None, map(self._words.__getitem__, pieces)))
+    def __missing__(self, piece: str) -> Read:
+        if len(self) >= KEPT:
+            self.clear()
+        if piece.isalpha() and piece.isascii():
+            found: Read = " ".join(self._term(piece)), "", (piece,), False
+        else:
+            bare = tuple(filter(None, map(_bare, _pieces(piece))))
+            stems, codes = " ".join(self._words_of(piece)), " ".join(_identifiers_of(piece))
+            found = stems, codes, bare, any(map(str.isdecimal, bare))
+        self[piece] = found
+        return found
 
-    def identifiers(self, pieces: Sequence[str]) -> str:
-        """The identifiers in lower-case pieces of a text, those of several pieces last, joined by spaces."""
-        whole = filter(None, map(self._identifiers.__getitem__, pieces))
-        return " ".join(chain(whole, self._cited(pieces)))
+    def read(self, text: str) -> tuple[str, str]:
+        """A text's words and its identifiers, those of several pieces last, each joined by spaces."""
+        pieces = text.lower().split()
+        if not pieces:
+            return "", ""
+        stems, codes, bare, numbers = zip(*map(self.__getitem__, pieces), strict=True)
+        cited = self._cited(list(chain.from_iterable(bare))) if True in numbers else ()
+        return " ".join(filter(None, stems)), " ".join(chain(filter(None, codes), cited))
 
     def _words_of(self, piece: str) -> list[str]:
         found: list[str] = []
@@ -95,31 +92,19 @@ class _Analyser:
     def _term(self, word: str) -> list[str]:
         return [self._stem(word)] if len(word) >= SHORTEST and word not in self._stop else []
 
-    def _identifiers_of(self, piece: str) -> list[str]:
-        found = [token for token in _pieces(piece) if DIGIT.search(token) or DOTTED.search(token)]
-        both = chain.from_iterable(dict.fromkeys((token, _bare(token))) for token in found)
-        return [term for term in both if SHORTEST <= len(term) <= LONGEST]
-
-    def _cited(self, pieces: Sequence[str]) -> list[str]:
+    def _cited(self, bare: Sequence[str]) -> Iterator[str]:
         """Numbers joined with the short words beside them, as if nothing stood between."""
-        if not any(map(DIGIT.search, pieces)):
-            return []
-        bare = " ".join(map(self._bare.__getitem__, pieces)).split()
-        found: list[str] = []
-        for place, token in enumerate(bare):
-            if not token.isdecimal():
-                continue
-            before, after = bare[place - 1 : place], bare[place + 1 : place + 2]
-            joined = [*before, token] if before and self._is_code(before[0]) else []
-            if joined:
-                found.append("".join(joined))
-            if joined and place > 1 and bare[place - 2].isdecimal():
-                found.append(bare[place - 2] + "".join(joined))
-            if joined and after and after[0].isdecimal():
-                found.append("".join(joined) + after[0])
-            if after and self._is_code(after[0]):
-                found.append(token + after[0])
-        return found
+        for place in [place for place, token in enumerate(bare) if token.isdecimal()]:
+            number, last = bare[place], len(bare) - 1
+            if place > 0 and self._is_code(bare[place - 1]):
+                joined = bare[place - 1] + number
+                yield joined
+                if place > 1 and bare[place - 2].isdecimal():
+                    yield bare[place - 2] + joined
+                if place < last and bare[place + 1].isdecimal():
+                    yield joined + bare[place + 1]
+            if place < last and self._is_code(bare[place + 1]):
+                yield number + bare[place + 1]
 
     def _is_code(self, token: str) -> bool:
         return len(token) <= CODE and token.isalpha() and token not in self._stop
@@ -145,7 +130,7 @@ def words(text: str, language: str) -> list[str]:
     Raises:
         ResurveyError: when there is no stemmer of that name.
     """
-    return _analyser(language).words(text.lower().split()).split()
+    return _analyser(language).read(text)[0].split()
 
 
 def identifiers(text: str, language: str) -> list[str]:
@@ -154,20 +139,13 @@ def identifiers(text: str, language: str) -> list[str]:
     A number and a short word beside it also stand joined, as do a number, a short word and a number:
     `28 U.S.C. § 1331` is found by `28usc1331` and the other way round.
     """
-    return _analyser(language).identifiers(text.lower().split()).split()
+    return _analyser(language).read(text)[1].split()
 
 
 def analysed(texts: Sequence[str], language: str) -> tuple[list[str], list[str]]:
     """Each text's words and each text's identifiers, joined by spaces: the two columns that the store indexes."""
-    analyser = _analyser(language)
-    both = ([], []) if not texts else zip(*map(functools.partial(_streams, analyser), texts), strict=True)
-    found, codes = map(list[str], both)
-    return found, codes
-
-
-def _streams(analyser: _Analyser, text: str) -> tuple[str, str]:
-    pieces = text.lower().split()
-    return analyser.words(pieces), analyser.identifiers(pieces)
+    read = [_analyser(language).read(text) for text in texts]
+    return [stems for stems, _ in read], [codes for _, codes in read]
 
 
 def tokens(text: str) -> list[str]:
@@ -185,6 +163,12 @@ def is_literal(token: str) -> bool:
 def literals(text: str) -> list[str]:
     """The raw tokens of `text` that look like codes or identifiers."""
     return [token for token in tokens(text) if is_literal(token)]
+
+
+def _identifiers_of(piece: str) -> list[str]:
+    found = [token for token in _pieces(piece) if DIGIT.search(token) or DOTTED.search(token)]
+    both = chain.from_iterable(dict.fromkeys((token, _bare(token))) for token in found)
+    return [term for term in both if SHORTEST <= len(term) <= LONGEST]
 
 
 def _pieces(piece: str) -> list[str]:

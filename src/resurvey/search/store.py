@@ -42,9 +42,9 @@ class Snapshot:
 
 def snapshot_key(documents: Sequence[Document], cut: Cut, language: str) -> str:
     """Hash of all that a snapshot is built from, the analyser and how the language is found included."""
-    rows = [[d.id, d.title, d.text, canonical(dict(d.metadata))] for d in documents]
+    rows = (part for d in documents for part in (d.id, d.title, d.text, canonical(dict(d.metadata))))
     spans = [[p.document, p.start, p.end] for p in cut.passages]
-    return digest(canonical(rows), canonical(spans), canonical(list(cut.texts)), language, fingerprint())
+    return digest(digest(*rows), canonical(spans), digest(*cut.texts), language, fingerprint())
 
 
 def build(folder: Path, documents: Sequence[Document], cut: Cut, language: str = AUTO) -> Snapshot:
