@@ -256,7 +256,7 @@ def test_without_judgments_stand_ins_serve_and_every_place_says_so(finished: Fin
     shown = status(workspace)["facts"]
     assert shown["judged queries"] == "none; stand-in queries serve"
     assert "stand-in queries" in shown["verdict"]
-    assert {c.treatment for c in loop.treat(session, "small")} <= {"passages", "center", "hybrid"}
+    assert {c.treatment for c in loop.treat(session, "small")} <= {"passages", "center", "hybrid", "identifiers"}
 
 
 def test_fewer_than_ten_judged_queries_decide_nothing(beir_folder: Path, model_folder: Path, tmp_path: Path) -> None:
