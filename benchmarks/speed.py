@@ -11,12 +11,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from work import encoding, evaluation, nearest, scale, whole
+from work import encoding, evaluation, lexical, nearest, scale, whole
 from work.side import COLLECTIONS, Work
 
 HERE = Path(__file__).parent
 WORK: dict[str, Work] = {
     **encoding.WORK,
+    **lexical.WORK,
     **nearest.WORK,
     **evaluation.WORK,
     **whole.WORK,
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--passages", type=int, default=3000, help="to embed, of each collection")
     parser.add_argument("--collections", nargs="*", choices=COLLECTIONS, default=COLLECTIONS)
+    parser.add_argument("--corpus", type=int, default=lexical.PASSAGES, help="passages of the word index")
     parser.add_argument("--vectors", type=int, nargs="*", default=[100_000], help="to search; 1000000 takes long")
     parser.add_argument("--queries", type=int, default=evaluation.QUERIES, help="queries of a run that is scored")
     parser.add_argument("--job", type=int, default=10_000, help="passages of the whole job")

@@ -256,7 +256,7 @@ def test_without_judgments_stand_ins_serve_and_every_place_says_so(finished: Fin
     shown = status(workspace)["facts"]
     assert shown["judged queries"] == "none; stand-in queries serve"
     assert "stand-in queries" in shown["verdict"]
-    assert {c.treatment for c in loop.treat(session, "small")} <= {"passages", "center", "hybrid"}
+    assert {c.treatment for c in loop.treat(session, "small")} <= {"passages", "center", "hybrid", "identifiers"}
 
 
 def test_status_says_where_a_graph_searches_vectors_and_what_it_is_worth(finished: Finished) -> None:

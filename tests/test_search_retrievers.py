@@ -12,7 +12,7 @@ import pytest
 
 from resurvey.protocols import Retriever
 from resurvey.search import recipe
-from resurvey.search.analyse import words
+from resurvey.search.analyse import identifiers, words
 from resurvey.search.compose import Then, best
 from resurvey.search.dense import Dense
 from resurvey.search.encode import SentenceEncoder
@@ -20,6 +20,7 @@ from resurvey.search.fuse import ReciprocalRank, fuse
 from resurvey.search.index import TRANSFORMS, VIEWS, Index, open_index
 from resurvey.search.lexical import Lexical
 from resurvey.search.memory import judged
+from resurvey.search.postings import RULES, Rule
 from resurvey.search.ranker import FeatureRanker, Lessons
 from resurvey.search.recipe import Builder
 from resurvey.settings import Settings
@@ -33,6 +34,7 @@ Node = Callable[[str, str, str], Json]
 
 SINGLE: dict[str, Node] = {
     "lexical": lambda judged, *_: recipe.lexical(DEPTH),
+    "lexical with identifiers": lambda judged, *_: recipe.lexical(DEPTH, 0.5),
     "characters": lambda judged, *_: recipe.characters(DEPTH),
     "memory": lambda judged, *_: recipe.memory(DEPTH, judged),
     **{
@@ -159,7 +161,7 @@ def test_odd_queries_are_answered_or_left_empty(retriever: Retriever, text: str)
     assert np.isfinite(found["odd"].scores).all()
 
 
-@pytest.mark.parametrize("name", ["lexical", "characters"])
+@pytest.mark.parametrize("name", ["lexical", "lexical with identifiers", "characters"])
 @pytest.mark.parametrize("text", ["", "?!", "qqqq zzzzxx"])
 def test_what_has_no_term_in_common_is_not_found(
     name: str, text: str, nodes: dict[str, Json], building: Builder
@@ -273,23 +275,31 @@ def test_dense_scores_are_cosines_and_a_document_scores_as_its_best_passage(
         assert len(run[query.id]) == len(documents)
 
 
-def bm25(asked: Sequence[str], corpus: Sequence[Sequence[str]]) -> list[float]:
+def bm25(asked: Sequence[str], corpus: Sequence[Sequence[str]], rule: Rule) -> list[float]:
     average = sum(map(len, corpus)) / len(corpus)
     held = Counter(term for document in corpus for term in set(document))
     scores = []
     for document in corpus:
-        counts, room = Counter(document), 1.2 * (0.25 + 0.75 * len(document) / average)
+        counts, room = Counter(document), rule.k1 * (1 - rule.b + rule.b * len(document) / average)
         idf = {term: math.log(1 + (len(corpus) - held[term] + 0.5) / (held[term] + 0.5)) for term in asked}
-        scores.append(sum(idf[term] * counts[term] * 2.2 / (counts[term] + room) for term in asked))
+        scores.append(sum(idf[term] * counts[term] * (rule.k1 + 1) / (counts[term] + room) for term in asked))
     return scores
 
 
-def test_lexical_scores_are_bm25_of_the_best_passage(opened: Index, queries: tuple[Query, ...]) -> None:
+@pytest.mark.parametrize("weight", [0.0, 0.3, 2.0])
+def test_lexical_scores_are_those_of_the_best_passage_words_and_weighted_identifiers(
+    opened: Index, queries: tuple[Query, ...], weight: float
+) -> None:
     corpus = [words(text, "english") for text in opened.cut.texts]
-    run = Lexical(opened, 20).search(queries[:15])
-    for query in queries[:15]:
+    codes = [identifiers(text, "english") for text in opened.cut.texts]
+    asked = (*queries[:15], Query("code", "p3 103"), Query("only in words", "valve 3"))
+    run = Lexical(opened, 20, weight).search(asked)
+    for query in asked:
         wanted: dict[str, float] = {}
-        for passage, score in zip(opened.cut.passages, bm25(words(query.text, "english"), corpus), strict=True):
+        one = bm25(words(query.text, "english"), corpus, RULES["words"])
+        other = bm25(identifiers(query.text, "english"), codes, RULES["identifiers"])
+        for passage, score, more in zip(opened.cut.passages, one, other, strict=True):
+            score += weight * more  # noqa: PLW2901
             if score > 0:
                 wanted[passage.document] = max(wanted.get(passage.document, 0.0), score)
         found = {hit.document: hit.score for hit in run[query.id]}

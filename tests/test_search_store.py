@@ -5,24 +5,22 @@ from __future__ import annotations
 import math
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import WORDS
-from hypothesis import given
-from hypothesis import strategies as st
 
 from resurvey.data.chunk import Cut, cut
 from resurvey.errors import ResurveyError
 from resurvey.search import store as store_module
-from resurvey.search.analyse import STOP_WORDS, analysed, is_literal, literals, tokens, words
+from resurvey.search.analyse import analysed, words
 from resurvey.search.encode import SentenceEncoder
 from resurvey.search.store import Store, build
 from resurvey.types import Document
 
-IDENTIFIERS = ["5/16-18", "F33.1", "T1003.001", "np.linalg.norm", "max_position_embeddings", "ISO-9001:2015", "0x7f"]
 K1, B = 1.2, 0.75
 
 
@@ -72,6 +70,27 @@ def test_another_cut_or_language_makes_a_new_snapshot(
     german = build(tmp_path, documents, parts, "german")
     assert len({first.key, finer.key, german.key}) == 3
     assert [first.number, finer.number, german.number] == [1, 2, 3]
+
+
+def test_a_snapshot_of_another_analyser_is_not_used(
+    tmp_path: Path, documents: tuple[Document, ...], parts: Cut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = build(tmp_path, documents, parts, "english")
+    monkeypatch.setattr(store_module, "fingerprint", lambda: "another")
+    second = build(tmp_path, documents, parts, "english")
+    assert (first.number, second.number) == (1, 2)
+
+
+def test_both_columns_are_kept_in_row_order_and_searched_apart(
+    tmp_path: Path, documents: tuple[Document, ...], encoder: SentenceEncoder, parts: Cut
+) -> None:
+    store = build_store(tmp_path, documents, encoder)
+    stems, codes = analysed(parts.texts, "english")
+    assert store.column("words").to_pylist() == stems
+    assert store.column("identifiers").to_pylist() == codes
+    assert set(store.owners()[store.match("p7107", 100, "identifiers")[0]]) == {7}
+    assert len(store.match("p7107", 100)[0]) == 0
+    assert len(store.match("valv", 100, "identifiers")[0]) == 0
 
 
 def test_going_back_finds_the_older_snapshot_whole(
@@ -155,6 +174,10 @@ def bm25(asked: list[str], corpus: list[list[str]]) -> list[float]:
     return scores
 
 
+def build_store(folder: Path, documents: Sequence[Document], encoder: SentenceEncoder) -> Store:
+    return Store(folder, build(folder, documents, cut(documents, encoder, 32), "english"))
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory, encoder: SentenceEncoder) -> tuple[Store, list[list[str]]]:
     """Sixty single-passage documents of drawn words, and their stems."""
@@ -217,53 +240,3 @@ def test_a_term_of_any_length_is_indexed_as_it_is(tmp_path: Path, encoder: Sente
     store = Store(tmp_path, build(tmp_path, corpus, cut(corpus, encoder), "english"))
     assert store.match(long, 10)[0].tolist() == [1]
     assert store.match("x" * 40, 10)[0].tolist() == []
-
-
-@pytest.mark.parametrize("identifier", IDENTIFIERS)
-@pytest.mark.parametrize("around", ["{}", "({}),", "see “{}”.", "`{}`; or", "a={} b"])
-def test_raw_identifiers_survive_whole(identifier: str, around: str) -> None:
-    wanted = "iso-9001" if identifier.startswith("ISO") else identifier.lower()
-    text = around.format(identifier).replace("a=", "a = ")
-    assert wanted in tokens(text)
-    assert wanted in literals(text)
-
-
-@pytest.mark.parametrize("word", ["valve", "well-known", "and/or", "2015", "e"])
-def test_ordinary_words_are_no_literals(word: str) -> None:
-    assert not is_literal(word)
-
-
-def test_words_are_stems_without_stop_words_and_underscores_part_them() -> None:
-    assert words("The valves of max_torque are LEAKING", "english") == ["valv", "max", "torqu", "leak"]
-    assert analysed(["the pumps", "", "of"], "english") == ["pump", "", ""]
-    assert words("the valves", "german")[0] == "the", "stop words belong to a language"
-
-
-PROSE = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=40)
-CODE = st.from_regex(r"[a-z0-9]{1,6}([./_\-][a-z0-9]{1,6}){0,3}", fullmatch=True)
-
-
-@given(PROSE, PROSE)
-def test_analysers_read_texts_side_by_side_as_they_read_each(one: str, other: str) -> None:
-    assert words(f"{one} {other}", "english") == words(one, "english") + words(other, "english")
-    if "ΑΣ" not in f"{one} {other}".upper():
-        assert tokens(f"{one} {other}") == tokens(one) + tokens(other)
-
-
-@given(PROSE)
-def test_no_term_holds_a_space_or_is_empty(text: str) -> None:
-    for found in (words(text, "english"), tokens(text)):
-        assert all(term and not any(letter.isspace() for letter in term) for term in found)
-    assert " ".join(words(text, "english")) == analysed([text], "english")[0]
-    assert set(literals(text)) <= set(tokens(text))
-
-
-@given(CODE, st.sampled_from(["({})", "“{}”", "{},", "[{}]:", "{}!"]))
-def test_any_code_stays_one_token_among_punctuation(code: str, around: str) -> None:
-    assert tokens(around.format(code)) == [code]
-    assert tokens(around.format(code.upper())) == [code]
-
-
-@given(st.lists(st.sampled_from(sorted(STOP_WORDS["english"]))))
-def test_stop_words_alone_are_nothing(found: list[str]) -> None:
-    assert words(" ".join(found), "english") == []

@@ -33,7 +33,7 @@ from resurvey.workspace import Artefacts
 Make = Callable[[], Trial]
 TREATMENTS = pytest.mark.parametrize("treatment", CATALOG, ids=lambda found: found.name)
 KINDS = pytest.mark.parametrize("kind", ["judged", "stand-in"])
-ATTEMPTED = {"judged": {"passages", "center", "hybrid", "ranker", "memory"}, "stand-in": {"passages", "center", "hybrid"}}  # fmt: skip
+ATTEMPTED = {"judged": {"passages", "center", "hybrid", "identifiers", "ranker", "memory"}, "stand-in": {"passages", "center", "hybrid", "identifiers"}}  # fmt: skip
 """Where the fixture's corpus gives a treatment something to try, so that no test below passes by trying nothing."""
 
 
@@ -89,16 +89,18 @@ def attempts(makers: dict[str, Make]) -> dict[tuple[str, str], tuple[Trial, Stat
 
 
 def tried(trial: Trial, treatment: Row) -> tuple[Trial, State, Attempt | Nothing]:
-    state = start(trial)
+    state = start(trial, treatment.name)
     return trial, state, treatment.attempt(trial, state)
 
 
 Attempts = dict[tuple[str, str], tuple[Trial, State, Attempt | Nothing]]
 
 
-def start(trial: Trial) -> State:
-    node = ladder.baseline_nodes(trial.depth)[ladder.BASE]
-    return State(node, trial.run(node), node)
+def start(trial: Trial, treatment: str = "") -> State:
+    """Where the ladder stands when it comes to a treatment: identifiers join words that are searched."""
+    nodes = ladder.baseline_nodes(trial.depth)
+    root = nodes[ladder.RRF if treatment == "identifiers" else ladder.BASE]
+    return State(root, trial.run(root), nodes[ladder.BASE], recipe.lexical(trial.depth))
 
 
 def flat(run: Run) -> dict[str, list[tuple[str, float]]]:
@@ -127,7 +129,7 @@ def test_a_treatment_never_touches_its_state(
 ) -> None:
     trial, state, _ = attempts[kind, treatment.name]
     untouched = makers[kind]()
-    expected = start(untouched)
+    expected = start(untouched, treatment.name)
     assert (state.root, state.dense, flat(state.run)) == (expected.root, expected.dense, flat(expected.run))
     assert (trial.queries, trial.qrels, trial.memory) == (untouched.queries, untouched.qrels, untouched.memory)
     assert trial.fold.tolist() == untouched.fold.tolist()
@@ -167,7 +169,7 @@ def test_the_attempted_recipe_is_json_that_a_new_builder_can_search(
 def test_a_treatment_is_deterministic(treatment: Row, kind: str, attempts: Attempts, makers: dict[str, Make]) -> None:
     _, _, first = attempts[kind, treatment.name]
     trial = makers[kind]()
-    second = treatment.attempt(trial, start(trial))
+    second = treatment.attempt(trial, start(trial, treatment.name))
     if isinstance(first, Attempt):
         assert isinstance(second, Attempt)
         assert second.state.root == first.state.root
@@ -209,7 +211,7 @@ def test_no_out_of_fold_ranking_depends_on_dev_judgments(
     treatment: Row, attempts: Attempts, judged: Callable[[Qrels], Trial], qrels: Qrels
 ) -> None:
     trial = judged(turned(qrels, lambda number: number % 10 >= 7))
-    other = treatment.attempt(trial, start(trial))
+    other = treatment.attempt(trial, start(trial, treatment.name))
     answer = attempts["judged", treatment.name][2]
     assert isinstance(answer, Attempt)
     assert isinstance(other, Attempt)
@@ -225,7 +227,7 @@ def test_no_out_of_fold_ranking_depends_on_judgments_of_its_own_fold(
     before, _, answer = attempts["judged", treatment.name]
     inside = {before.queries[place].id for place in np.flatnonzero(before.fold == fold)}
     trial = judged(turned(qrels, lambda number: f"q{number}" in inside))
-    other = treatment.attempt(trial, start(trial))
+    other = treatment.attempt(trial, start(trial, treatment.name))
     assert isinstance(answer, Attempt)
     assert isinstance(other, Attempt)
     first, second = flat(answer.state.run), flat(other.state.run)
@@ -239,7 +241,7 @@ def test_no_treatment_finds_anything_in_judgments_drawn_by_lot(
     """What sees a query's own judgment, by whatever way, finds all of it again here."""
     lots = np.random.default_rng(5).permutation(np.repeat(np.arange(20), 3))
     trial = judged({query: {f"d{lot}": 1} for query, lot in zip(qrels, lots, strict=True)})
-    answer = treatment.attempt(trial, start(trial))
+    answer = treatment.attempt(trial, start(trial, treatment.name))
     if isinstance(answer, Attempt):
         assert trial.scores(answer.state.run, treatment.name).mean < 0.35  # a random order scores 0.23
 
@@ -282,7 +284,7 @@ def reason(answer: Attempt | Nothing) -> str:
 def test_the_dense_branch_is_not_changed_after_others_joined_it(name: str, makers: dict[str, Make]) -> None:
     trial = makers["judged"]()
     fused = ladder.baseline_nodes(trial.depth)[ladder.RRF]
-    joined = State(fused, trial.run(fused), start(trial).dense)
+    joined = replace(start(trial), root=fused, run=trial.run(fused))
     assert "decided before others join it" in reason(row(name).attempt(trial, joined))
     assert reason(hybrid(trial, joined)) == "lexical and dense are fused already"
 
@@ -408,11 +410,11 @@ def worsened(trial: Trial, state: State) -> Attempt:
         query: replace(ranking, documents=list(ranking.documents)[::-1])
         for query, ranking in state.run.rankings.items()
     }
-    return Attempt(State({**state.root, "planted": True}, Run("worse", upside_down), state.dense))
+    return Attempt(replace(state, root={**state.root, "planted": True}, run=Run("worse", upside_down)))
 
 
 def unchanged(trial: Trial, state: State) -> Attempt:
-    return Attempt(State({**state.root, "planted": True}, state.run, state.dense))
+    return Attempt(replace(state, root={**state.root, "planted": True}))
 
 
 def improved(trial: Trial, state: State) -> Attempt:
@@ -420,7 +422,7 @@ def improved(trial: Trial, state: State) -> Attempt:
     for query, ranking in state.run.rankings.items():
         wanted = next(iter(trial.qrels[query]))
         rankings[query] = replace(ranking, documents=[wanted, *(d for d in ranking.documents if d != wanted)])
-    return Attempt(State({**state.root}, Run("better", rankings), state.dense))
+    return Attempt(replace(state, run=Run("better", rankings)))
 
 
 def test_a_rung_stays_only_when_it_gains_more_than_one_standard_error(makers: dict[str, Make]) -> None:

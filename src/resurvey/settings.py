@@ -52,7 +52,11 @@ TABLE: tuple[Setting, ...] = (
         ("auto", "never"),
     ),
     Setting("passage_tokens", 128, "Most tokens of a passage; 0 takes as many as the encoder reads.", least=0),
-    Setting("language", "english", "Language of the stemmer that the lexical index uses (a Snowball name)."),
+    Setting(
+        "language",
+        "auto",
+        "Language of the stemmer that the lexical index uses: a Snowball name, or what most documents are in (auto).",
+    ),
     Setting("depth", 100, "Documents that each branch of a search contributes.", least=10),
     Setting(
         "exact_up_to",

@@ -72,13 +72,13 @@ def search(
 ) -> None:
     """Search for TEXT with what is live."""
     from resurvey import use
-    from resurvey.search.analyse import analysed
+    from resurvey.search.analyse import words
 
     with session_of(root, quiet=as_json, writes=True) as session:
         id, hits = use.search(session, text, candidate, k)
         documents = session.index.documents
         rows = session.index.rows
-        known = session.index.store.match(analysed([text], session.index.language)[0], 1)[0].size > 0
+        known = session.index.store.match(" ".join(words(text, session.index.language)), 1)[0].size > 0
     titles = {hit.document: documents[rows[hit.document]].title or documents[rows[hit.document]].text for hit in hits}
     from resurvey.show.console import explained, hits_table
 

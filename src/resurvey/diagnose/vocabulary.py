@@ -16,6 +16,7 @@ import wordfreq
 from resurvey.diagnose.levels import finding
 from resurvey.evaluate.compare import interval
 from resurvey.search.analyse import tokens
+from resurvey.search.language import ENGLISH, code_of
 from resurvey.types import Doubles, Finding
 
 MIXED = re.compile(r"(?=.*[^\W\d_])(?=.*\d)")
@@ -26,16 +27,6 @@ WORD = re.compile(r"[^\W\d_]{2,}")
 SHOWN = 12
 OWN = 3
 """A word is named as this corpus' own when it is at least so many times as frequent as on the web."""
-CODES = {
-    "english": "en",
-    "german": "de",
-    "french": "fr",
-    "spanish": "es",
-    "italian": "it",
-    "portuguese": "pt",
-    "dutch": "nl",
-}
-
 FAMILIES = {
     "statute": re.compile(r"\d+\s?u\.?s\.?c\.?\s?§+\s?\d+|§+\s?\d+", re.I),
     "ICD": re.compile(r"^[a-tv-z]\d\d(\.\d{1,4})?$"),
@@ -84,7 +75,9 @@ def vocabulary_finding(texts: Sequence[str], language: str) -> Finding:
     """R15: Kullback-Leibler divergence of the corpus' words from wordfreq's, in nats."""
     counts = Counter(word for text in texts for word in WORD.findall(text.lower()))
     total = max(1, sum(counts.values()))
-    code = CODES.get(language, "en")
+    code = code_of(language)
+    if code not in wordfreq.available_languages():
+        code = code_of(ENGLISH)
     terms = {
         word: n / total * math.log(n / total / max(wordfreq.word_frequency(word, code), FLOOR))
         for word, n in counts.items()

@@ -15,9 +15,11 @@ import numpy as np
 from resurvey.data.chunk import Cut, cut
 from resurvey.protocols import Encoder
 from resurvey.search import approximate
+from resurvey.search import postings as postings_of
 from resurvey.search.derived import Derived
 from resurvey.search.mapped import kept_matrix, release, rows_within, slices
 from resurvey.search.nearest import Exact, Nearest
+from resurvey.search.postings import RULES, Postings
 from resurvey.search.store import Store, build
 from resurvey.search.vectors import VectorStore
 from resurvey.settings import Settings
@@ -62,6 +64,7 @@ class Index:
             "truncated": lambda: [d.full_text for d in self.documents],
             "titles": lambda: [d.title or d.full_text for d in self.documents],
         }
+        self._postings: dict[str, Postings] = {}
 
     @property
     def encoder(self) -> Encoder:
@@ -162,6 +165,17 @@ class Index:
         for part in slices(len(plain), self._block):
             yield self.transformed(plain[part], transform)
             release(plain)
+
+    def postings(self, column: str) -> Postings:
+        """The postings of one text column; made once a snapshot and kept beside it."""
+        if column not in self._postings:
+            rule = RULES[column]
+            name = f"{self.store.snapshot.key[:16]}-{column}-{rule.k1:g}-{rule.b:g}"
+            folder = self.folder / "derived" / name
+            if not folder.exists():
+                postings_of.save(postings_of.build(self.store.column(column), rule), folder)
+            self._postings[column] = postings_of.load(folder)
+        return self._postings[column]
 
     def best_passages(self, similarities: Floats) -> Floats:
         """(queries, passages) to (queries, documents): a document scores as its best passage."""

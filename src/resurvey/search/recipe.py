@@ -25,9 +25,9 @@ from resurvey.workspace import Artefacts, canonical, digest
 FORMAT = 1
 
 
-def lexical(depth: int) -> Json:
-    """BM25 over passages."""
-    return {"stage": "lexical", "depth": depth}
+def lexical(depth: int, identifiers: float = 0.0) -> Json:
+    """BM25 over the words of passages, and over their identifiers where they have a weight."""
+    return {"stage": "lexical", "depth": depth, **({"identifiers": identifiers} if identifiers else {})}
 
 
 def dense(depth: int, *, view: str = "passages", transform: str = "none") -> Json:
@@ -92,6 +92,8 @@ def describe(node: Json) -> str:
     if stage == "ranked":
         known = " with the judged queries" if node["judged"] else ""
         return f"({describe(node['input'])}) >> feature ranker{known}"
+    if stage == "lexical" and node.get("identifiers"):
+        return f"BM25 (identifiers {node['identifiers']:.2f})"
     return {"lexical": "BM25", "memory": "judged queries", "characters": "character n-grams"}[str(stage)]
 
 
@@ -104,7 +106,7 @@ class Builder:
         self._built: dict[str, Retriever] = {}
         self._evidence: dict[str, Evidence] = {}
         self._stages: Mapping[str, Callable[[Json], Retriever]] = {
-            "lexical": lambda node: Lexical(index, node["depth"]),
+            "lexical": lambda node: Lexical(index, node["depth"], node.get("identifiers", 0.0)),
             "dense": lambda node: Dense(index, node["view"], node["transform"], node["depth"]),
             "characters": lambda node: Characters(index, node["depth"]),
             "memory": lambda node: Memory(index, load_judged(artefacts.get(node["judged"])), depth=node["depth"]),

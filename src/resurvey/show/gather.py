@@ -174,7 +174,8 @@ def _examples(workspace: Workspace, ladder: Ladder, shown: str | None) -> list[J
     qrels, texts = _asked(workspace, ladder, collection)
     asked = {query: texts[query] for query in best.queries}
     documents = {document.id: document for document in collection.documents}
-    return examples(was, now, qrels, asked, documents, workspace.settings.text("language"))
+    snapshot = read_json(workspace.index / "snapshots" / f"{ladder.facts['snapshot']}.json")
+    return examples(was, now, qrels, asked, documents, str(snapshot["language"]))
 
 
 def _asked(workspace: Workspace, ladder: Ladder, collection: Collection) -> tuple[Qrels, Mapping[str, str]]:

@@ -11,11 +11,12 @@ from resurvey.types import Json, Run
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where the ladder stands: the accepted tree, its out-of-fold run, and its dense branch."""
+    """Where the ladder stands: the accepted tree, its out-of-fold run, and its dense and lexical branches."""
 
     root: Json
     run: Run
     dense: Json
+    lexical: Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from resurvey.errors import Problem, ResurveyError
 from resurvey.treat.attempt import Treatment
 from resurvey.treat.center import center
 from resurvey.treat.hybrid import hybrid
+from resurvey.treat.identifiers import identifiers
 from resurvey.treat.memory import memory
 from resurvey.treat.passages import passages
 from resurvey.treat.ranker import ranker
@@ -48,6 +49,14 @@ CATALOG: tuple[Row, ...] = (
         "candidates",
         -math.inf,
         "Search words beside vectors with a learned weight, or not at all.",
+    ),
+    Row(
+        "identifiers",
+        identifiers,
+        "small",
+        "candidates",
+        -math.inf,
+        "Search codes, numbers and dotted names beside words, with a learned weight.",
     ),
     Row("ranker", ranker, "small", "order", 3, "Order all branches' candidates by trees over cached evidence."),
     Row(

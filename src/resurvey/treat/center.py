@@ -6,6 +6,8 @@ snapshot, not to the recipe: it moves with the corpus.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from resurvey.search.index import TRANSFORMS
 from resurvey.treat.attempt import Attempt, Nothing, State
 from resurvey.treat.trial import Trial
@@ -29,4 +31,4 @@ def center(trial: Trial, state: State) -> Attempt | Nothing:
 
     run, chosen = trial.cross_fit(fit, predict)
     means = {name: round(float(found.mean()), 4) for name, found in values.items()}
-    return Attempt(State(nodes[chosen], run, nodes[chosen]), {"chosen": chosen, "means": means})
+    return Attempt(replace(state, root=nodes[chosen], run=run, dense=nodes[chosen]), {"chosen": chosen, "means": means})

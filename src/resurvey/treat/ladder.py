@@ -73,8 +73,8 @@ def baselines(trial: Trial, runs: Mapping[str, Mapping[str, Mapping[str, float]]
 
 def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
     """Try the rows in order from the untouched encoder; yields every rung as it is judged."""
-    node = baseline_nodes(trial.depth)[BASE]
-    state = State(node, trial.run(node), node)
+    nodes = baseline_nodes(trial.depth)
+    state = State(nodes[BASE], trial.run(nodes[BASE]), nodes[BASE], nodes[LEXICAL])
     before, reached = trial.scores(state.run, BASE), trial.scores(state.run, BASE, RECALL).mean
     for place, row in enumerate(rows):
         trial.progress(f"Trying {row.name}", place, len(rows))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from resurvey.treat.attempt import Attempt, Nothing, State
 from resurvey.treat.trial import Trial
 
@@ -19,4 +21,4 @@ def passages(trial: Trial, state: State) -> Attempt | Nothing:
         "long documents": parts.long_documents,
         "tokens lost uncut": parts.lost_tokens,
     }
-    return Attempt(State(node, trial.run(node), node), detail)
+    return Attempt(replace(state, root=node, run=trial.run(node), dense=node), detail)

@@ -5,6 +5,8 @@ Shared by the treatments that differ only in the evidence they allow.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from resurvey.search import recipe
@@ -26,7 +28,7 @@ BLANK = 0.3
 def rank_by_trees(trial: Trial, state: State, *, remember: bool) -> Attempt | Nothing:
     """Trees over all evidence of this index; `remember` adds the judged queries' evidence."""
     depth = max(10, int(SHARE * trial.depth))
-    branches = [recipe.lexical(depth), {**state.dense, "depth": depth}, recipe.characters(depth)]
+    branches = [{**state.lexical, "depth": depth}, {**state.dense, "depth": depth}, recipe.characters(depth)]
     runs = [*(trial.run(node) for node in branches), *([_recalled(trial, depth)] if remember else [])]
     pool = fuse(runs, ReciprocalRank(), depth * len(runs))
     plain, taught = _gather(trial, pool, remember)
@@ -58,7 +60,7 @@ def rank_by_trees(trial: Trial, state: State, *, remember: bool) -> Attempt | No
         "candidates a query": round(len(plain.rows) / max(1, len(trial.queries))),
         "gains": gains,
     }
-    return Attempt(State(node, run, state.dense), detail)
+    return Attempt(replace(state, root=node, run=run), detail)
 
 
 def outside(trial: Trial) -> Ints:

@@ -7,7 +7,7 @@ bootstrap resamples does so less. Knows two runs and their judgments.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,34 +29,35 @@ HALFWAY = 25
 
 @dataclass(frozen=True, slots=True)
 class WeightTable:
-    """A measure's value for every query (rows) at every weight of GRID (columns) for the second run."""
+    """A measure's value for every query (rows) at every weight of `grid` (columns)."""
 
     values: Doubles
+    grid: Doubles = field(default_factory=lambda: GRID)
 
     def mean_best(self, places: Ints, seed: int) -> float:
         """Mean over bootstrap resamples of the weight with the best mean."""
         rng = np.random.default_rng(seed)
         drawn = rng.choice(places, (RESAMPLES, len(places)))
         means = np.stack([self.values[rows].mean(axis=0) for rows in drawn])
-        return float(np.mean([GRID[row == row.max()].mean() for row in means]))
+        return float(np.mean([self.grid[row == row.max()].mean() for row in means]))
 
     def judged_weight(self, places: Ints, seed: int, blind: float) -> float:
         """The weight that judged queries at `places` ask for, shrunk by how few they are."""
         if not len(places):
             return blind
         trust = len(places) / (len(places) + HALFWAY)
-        return nearest(blind + trust * (self.mean_best(places, seed) - blind))
+        return nearest(blind + trust * (self.mean_best(places, seed) - blind), self.grid)
 
     def standin_weight(self, places: Ints, groups: Sequence[str], seed: int, blind: float) -> float:
         """The weight that stand-in queries ask for: every generator has one vote, all are shrunk."""
         names = sorted({groups[place] for place in places})
         asked = [self.mean_best(np.array([p for p in places if groups[p] == name]), seed) for name in names]
-        return nearest(blind + TRUST * (float(np.mean(asked)) - blind)) if asked else blind
+        return nearest(blind + TRUST * (float(np.mean(asked)) - blind), self.grid) if asked else blind
 
 
-def nearest(weight: float) -> float:
-    """The weight of GRID next to `weight`."""
-    return float(GRID[int(np.abs(GRID - weight).argmin())])
+def nearest(weight: float, grid: Doubles = GRID) -> float:
+    """The weight of `grid` next to `weight`."""
+    return float(grid[int(np.abs(grid - weight).argmin())])
 
 
 def weight_table(first: Run, second: Run, qrels: Qrels, measure: str) -> WeightTable:
