@@ -94,7 +94,7 @@ def one(arguments: argparse.Namespace) -> list[Row]:
     means = {"R@10": theirs["recall@k"][10], "P@100": theirs["precision@k"][DEPTH], "RR": theirs["mrr@k"][DEPTH]}
     means |= {"R@100": theirs["recall@k"][DEPTH], "P@10": theirs["precision@k"][10], "AP": theirs["map@k"][DEPTH]}
     apart = max(abs(found[name].mean - mean) for name, mean in means.items())
-    sbert.note = f"largest difference of a mean {apart:.0e}, NDCG apart: it knows no grades"
+    sbert.note = f"largest difference of a mean {apart:.0e}, where scores are equal: there it takes the smaller id; no grades, so no NDCG"
     return [trec, sbert]
 
 
