@@ -36,6 +36,11 @@ class Source(Protocol):
         """What its ranks and scores are called."""
         ...
 
+    @property
+    def asks(self) -> str:
+        """What it searches with and how deep, in words: a part of the key of what is kept."""
+        ...
+
     def lists(self, start: int, stop: int) -> tuple[Ints, Floats]:
         """Rows and scores for queries [start, stop), best first: (queries, k); row -1 where a list is shorter."""
         ...
@@ -50,6 +55,11 @@ class Near:
     queries: Floats
     depth: int
 
+    @property
+    def asks(self) -> str:
+        """As `Source` says."""
+        return f"{type(self.nearest).__name__} to {self.depth}"
+
     def lists(self, start: int, stop: int) -> tuple[Ints, Floats]:
         """As `Source` says."""
         return self.nearest.search(self.queries[start:stop], self.depth)
@@ -63,6 +73,11 @@ class Searched:
     retriever: Retriever
     queries: Sequence[Query]
     rows: Mapping[str, int]
+
+    @property
+    def asks(self) -> str:
+        """As `Source` says."""
+        return f"{self.retriever.name} to {getattr(self.retriever, 'depth', 'its end')}"
 
     def lists(self, start: int, stop: int) -> tuple[Ints, Floats]:
         """As `Source` says."""
@@ -112,6 +127,11 @@ class InPassages:
         """The source's own name."""
         return self.source.name
 
+    @property
+    def asks(self) -> str:
+        """As `Source` says."""
+        return f"passages of {self.source.asks}"
+
     def lists(self, start: int, stop: int) -> tuple[Ints, Floats]:
         """As `Source` says; the scores stay the documents'."""
         documents, scores = self.source.lists(start, stop)
@@ -156,9 +176,9 @@ class Candidates:
     def dump(self, key: str) -> bytes:
         """As bytes that `load` believes only under the same key."""
         buffer = io.BytesIO()
-        flat = {"offsets": self.offsets, "rows": self.rows.astype(np.int32), "ranks": self.ranks.astype(np.int32)}
         facts = np.array([key, str(self.start), *self.sources])
-        np.savez(buffer, facts=facts, scores=self.scores, **flat)
+        rows, ranks = self.rows.astype(np.int32), self.ranks.astype(np.int32)
+        np.savez(buffer, facts=facts, offsets=self.offsets, rows=rows, ranks=ranks, scores=self.scores)
         return buffer.getvalue()
 
 
@@ -167,8 +187,8 @@ def load(data: bytes, key: str) -> Candidates | None:
     try:
         with np.load(io.BytesIO(data)) as file:
             kept, start, *sources = file["facts"].tolist()
-            wide = [file[name].astype(np.int64) for name in ("offsets", "rows", "ranks")]
-            found = Candidates(int(start), tuple(sources), *wide, scores=file["scores"])
+            offsets, rows, ranks = (file[name].astype(np.int64) for name in ("offsets", "rows", "ranks"))
+            found = Candidates(int(start), tuple(sources), offsets, rows, ranks, file["scores"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
     return found if kept == key else None
@@ -226,6 +246,14 @@ class Plan:
     """Of the fused list."""
     block: int = BLOCK
 
+    @property
+    def facts(self) -> str:
+        """All of the plan that decides what a block holds."""
+        asked = {source.name: source.asks for source in self.sources}
+        return canonical(
+            {"asked": asked, "n": self.queries, "fuse": repr(self.fuse), "depth": [self.depth, self.block]}
+        )
+
     def make(self, start: int) -> Candidates:
         """The block that begins at query `start`, searched anew."""
         stop = min(start + self.block, self.queries)
@@ -250,7 +278,7 @@ class Keeper:
 
     def blocks(self, plan: Plan, progress: Progress = silent) -> Iterator[Candidates]:
         """As `candidates`, every block read where it is there already, and kept before it is handed on."""
-        key = digest(self.key, str(plan.queries), str(plan.block), str(plan.depth), repr(plan.fuse), *_names(plan))
+        key = digest(self.key, plan.facts)
         folder = self.folder / key[:16]
         if not (folder / "made-from.json").exists():
             write_json(folder / "made-from.json", self.made_from)
@@ -278,10 +306,6 @@ def candidates(plan: Plan, keeper: Keeper | None = None, progress: Progress = si
         progress("finding candidates", start, plan.queries)
         yield plan.make(start)
     progress("finding candidates", plan.queries, plan.queries)
-
-
-def _names(plan: Plan) -> list[str]:
-    return [source.name for source in plan.sources]
 
 
 def queries_key(queries: Sequence[Query]) -> str:

@@ -7,159 +7,24 @@ Knows nothing about files, or about how candidates were found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
+from resurvey.search.batch import paired
 from resurvey.search.candidates import Candidates
-from resurvey.types import Bools, Floats, Ints, Qrels, Query
+from resurvey.treat.negatives import REASONS, Known, Mined, Positives, Rules
+from resurvey.types import Bools, Floats, Ints
 
 Similar: TypeAlias = Callable[[Ints, Ints], Floats]
-"""Similarities of pairs given as (queries, rows); pairs of one query come together."""
-Sampling: TypeAlias = Literal["turns", "top", "random"]
-"""The best ranked in any source, so that sources take turns; the most similar; any that the rules leave."""
-REASONS = (
-    "too deep", "no positive known", "positive", "same document", "same cluster", "margin", "score", "near-duplicate", "skipped",
-)  # fmt: skip
-"""Why a candidate is out, in the order in which rules are asked."""
-PAIRS = 1 << 14
-"""Pairs whose vectors are gathered at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What makes a candidate a negative. Known positives are kept out always."""
-
-    number: int = 5
-    """Negatives a query."""
-    depth: int = 100
-    """Candidates beyond this rank in every source are not looked at."""
-    skip_top: int = 0
-    """The first of what all other rules leave that are passed over."""
-    relative_margin: float | None = 0.95
-    """At most this share of the hardest positive's similarity (NV-Retriever); 1 allows as much as it has."""
-    absolute_margin: float | None = None
-    """At least this much below the hardest positive's similarity."""
-    max_score: float | None = None
-    min_score: float | None = None
-    near: float | None = 0.97
-    """From this cosine to a positive on, a candidate is its near-duplicate."""
-    sampling: Sampling = "turns"
-    seed: int = 13
-
-    def __post_init__(self) -> None:
-        """A rule nobody can keep is refused here.
-
-        Raises:
-            ValueError: for numbers out of range.
-        """
-        wrong = [
-            f"{name} must be at least {least}, got {getattr(self, name)}"
-            for name, least in (("number", 1), ("depth", 1), ("skip_top", 0))
-            if getattr(self, name) < least
-        ]
-        if self.sampling not in get_args(Sampling):
-            wrong.append(f"sampling must be one of {', '.join(get_args(Sampling))}, got {self.sampling}")
-        if wrong:
-            raise ValueError("; ".join(wrong))
-
-
-@dataclass(frozen=True, slots=True)
-class Positives:
-    """The rows that answer each query: those of query q are rows[offsets[q] : offsets[q + 1]], without repeats."""
-
-    offsets: Ints
-    rows: Ints
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def queries(self) -> Ints:
-        """The query of every row."""
-        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of the rows beside their vectors; None where nothing is."""
-
-    documents: Ints | None = None
-    """The document of every row: passages of a positive's document are kept out."""
-    clusters: Ints | None = None
-    """The near-duplicate cluster of every row (`data.split.clusters`): a positive's cluster is kept out."""
-    passages: Floats | None = None
-    """Unit vectors of all rows, for `Rules.near`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mined:
-    """Negatives of every query, hardest first: (queries, number), -1 and NaN where the rules left too few.
-
-    `ranks` (queries, number, sources): the place each negative had in each source's list, 0 where it had none.
-    `hardest` (queries): the lowest similarity of a positive, which margins are measured from; NaN without any.
-    """
-
-    positives: Positives
-    negatives: Ints
-    scores: Floats
-    ranks: Ints
-    hardest: Floats
-    sources: tuple[str, ...]
-    log: Mapping[str, int]
-    """Candidates looked at (`candidates`), removed by each of REASONS, left (`left`) and taken (`taken`)."""
-
-    @property
-    def short(self) -> Ints:
-        """The queries that got fewer negatives than asked."""
-        return np.flatnonzero((self.negatives < 0).any(axis=1))
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """The share of negatives that each source returned; one that several returned counts for each."""
-        taken = self.ranks[self.negatives >= 0]
-        return {name: float((taken[:, place] > 0).mean()) if len(taken) else 0.0 for place, name in self._named()}
-
-    def _named(self) -> Iterable[tuple[int, str]]:
-        return enumerate(self.sources)
-
-    def pairs(self) -> tuple[Ints, Ints, Ints]:
-        """For training, one row a (query, positive): queries (n), positives (n), negatives (n, number)."""
-        queries = self.positives.queries
-        return queries, self.positives.rows, self.negatives[queries]
-
-    def __str__(self) -> str:
-        removed = ", ".join(f"{reason} {self.log[reason]:,}" for reason in REASONS if self.log[reason])
-        return (
-            f"{self.log['taken']:,} negatives for {len(self.negatives):,} queries out of "
-            f"{self.log['candidates']:,} candidates (kept out: {removed or 'none'}); "
-            f"{len(self.short):,} queries got fewer than {self.negatives.shape[1]}"
-        )
-
-
-def positives_of(queries: Sequence[Query], qrels: Qrels, rows: Mapping[str, int]) -> Positives:
-    """Relevant documents (grade 1 or more) of every query as rows; those without a row are left out."""
-    found = [
-        sorted({rows[d] for d, grade in qrels.get(query.id, {}).items() if grade > 0 and d in rows})
-        for query in queries
-    ]
-    offsets = np.concatenate([[0], np.cumsum([len(row) for row in found])]).astype(np.int64)
-    return Positives(offsets, np.array([row for several in found for row in several], dtype=np.int64))
+"""Similarities of pairs given as (queries, rows)."""
 
 
 def cosines(queries: Floats, passages: Floats) -> Similar:
-    """Inner products of unit vectors, a few thousand pairs gathered at a time; no rounding by place or block."""
-
-    def similar(asked: Ints, rows: Ints) -> Floats:
-        found = np.empty(len(rows), dtype=np.float32)
-        for start in range(0, len(rows), PAIRS):
-            part = slice(start, start + PAIRS)
-            found[part] = np.einsum("ij,ij->i", queries[asked[part]], passages[rows[part]])
-        return found
-
-    return similar
+    """Inner products of unit vectors (queries, d) and (rows, d); nothing is gathered, blocks change no bit."""
+    return lambda asked, rows: paired(queries, passages, asked, rows)
 
 
 def mine(
@@ -181,18 +46,27 @@ def mine(
     rules, known = rules or Rules(), known or Known()
     hardest = _hardest(positives, similar)
     log = dict.fromkeys(("candidates", *REASONS, "left", "taken"), 0)
-    chosen, sources = [], ()
+    found = Mined(positives, *_nothing(len(positives), rules.number), hardest, (), log)
+    seen = 0
     for block in blocks:
-        assert block.start == sum(len(rows) for rows, _, _ in chosen), "blocks come in order"
-        sources = block.sources
-        chosen.append(_block(block, positives, hardest, _scores(block, similar, scored_by), rules, known, log))
-    assert sum(len(rows) for rows, _, _ in chosen) == len(positives), "every query has its block"
-    rows, scores, ranks = (
-        (np.concatenate(part) for part in zip(*chosen, strict=True))
-        if chosen
-        else (np.zeros((0, rules.number)), np.zeros((0, rules.number)), np.zeros((0, rules.number, 0)))
+        assert block.start == seen, "blocks come in order"
+        if not seen:
+            ranks = np.zeros((*found.negatives.shape, len(block.sources)), dtype=np.int64)
+            found = replace(found, sources=block.sources, ranks=ranks)
+        seen += len(block)
+        part = slice(block.start, seen)
+        taken = _block(block, positives, hardest, _scores(block, similar, scored_by), rules, known, log)
+        found.negatives[part], found.scores[part], found.ranks[part] = taken
+    assert seen == len(positives), "every query has its block"
+    return found
+
+
+def _nothing(queries: int, number: int) -> tuple[Ints, Floats, Ints]:
+    return (
+        np.full((queries, number), -1, dtype=np.int64),
+        np.full((queries, number), np.nan, dtype=np.float32),
+        np.zeros((queries, number, 0), dtype=np.int64),
     )
-    return Mined(positives, rows.astype(np.int64), scores.astype(np.float32), ranks, hardest, sources, log)
 
 
 def _hardest(positives: Positives, similar: Similar) -> Floats:
@@ -200,7 +74,7 @@ def _hardest(positives: Positives, similar: Similar) -> Floats:
     some = np.flatnonzero(np.diff(positives.offsets))
     if len(some):
         scores = similar(positives.queries, positives.rows)
-        found[some] = np.minimum.reduceat(scores, positives.offsets[some])
+        found[some] = np.minimum.reduceat(scores, positives.offsets[some])  # those of queries without any stay NaN
     return found
 
 
@@ -211,7 +85,7 @@ def _scores(block: Candidates, similar: Similar, scored_by: str) -> Floats:
     missing = np.flatnonzero(np.isnan(found))
     if len(missing):
         found[missing] = similar(block.queries[missing], block.rows[missing])
-    return found
+    return np.asarray(found, dtype=np.float32)
 
 
 @dataclass(slots=True)
@@ -292,12 +166,13 @@ def _too_close(scores: Floats, hardest: Floats, rules: Rules) -> Bools:
 
 
 def _near(pairs: _Pairs, positives: Positives, passages: Floats, near: float) -> Bools:
-    out = np.zeros(len(pairs.rows), dtype=np.bool_)
-    queries, starts = np.unique(pairs.queries, return_index=True)
-    for query, low, high in zip(queries, starts, [*starts[1:], len(out)], strict=True):
-        answers = positives.rows[positives.offsets[query] : positives.offsets[query + 1]]
-        out[low:high] = (passages[pairs.rows[low:high]] @ passages[answers].T).max(axis=1) >= near
-    return out
+    """Whether a pair's row is within `near` of any of its query's positives."""
+    counts = np.diff(positives.offsets)[pairs.queries]
+    places = np.repeat(np.arange(len(pairs.rows)), counts)
+    within = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
+    answers = positives.rows[np.repeat(positives.offsets[pairs.queries], counts) + within]
+    close = paired(passages, passages, pairs.rows[places], answers) >= near
+    return np.bincount(places[close], minlength=len(pairs.rows)) > 0
 
 
 def _taken(pairs: _Pairs, rules: Rules) -> tuple[Ints, Floats, Ints]:
@@ -313,8 +188,7 @@ def _taken(pairs: _Pairs, rules: Rules) -> tuple[Ints, Floats, Ints]:
     pairs.log["taken"] += len(take)
     take = take[np.lexsort((pairs.rows[take], -pairs.scores[take], pairs.queries[take]))]
     query, place = pairs.queries[take] - block.start, _places(pairs.queries[take])
-    rows = np.full((count, rules.number), -1, dtype=np.int64)
-    scores = np.full((count, rules.number), np.nan, dtype=np.float32)
+    rows, scores, _ = _nothing(count, rules.number)
     ranks = np.zeros((count, rules.number, len(block.sources)), dtype=np.int64)
     rows[query, place], scores[query, place] = pairs.rows[take], pairs.scores[take]
     ranks[query, place] = block.ranks[:, pairs.places[take]].T
