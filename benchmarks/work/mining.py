@@ -32,6 +32,7 @@ PEERS: dict[str, dict[str, Any]] = {"faiss": {"use_faiss": True}, "torch": {"fai
 """Its two ways; with its own batch of 16,384 the second needs 6.5 GB at 100,000 passages and is no faster."""
 OURS = ("exact", "approximate")
 CHECKED = 1000
+EDGE = 1e-6
 
 
 def mining(arguments: argparse.Namespace) -> list[Row]:
@@ -134,7 +135,7 @@ def _ours(kind: str, queries: Floats, passages: Floats, answers: Ints, folder: P
     from resurvey.treat.negatives import Positives, Rules
 
     def work() -> Any:
-        nearest = Sweep(passages) if kind == "exact" else Clustered(passages)
+        nearest = Sweep(passages) if kind == "exact" else Clustered(passages, queries, DEPTH)
         plan = Plan((Near("dense", nearest, queries, DEPTH + 1),), len(queries))
         rules = Rules(NUMBER, depth=DEPTH + 1, relative_margin=MARGIN, near=None)
         positives = Positives(np.arange(len(answers) + 1), answers)
@@ -197,17 +198,19 @@ def _rows(mined: Any, queries: int) -> Ints:
 
 
 def _same(folder: Path, ours: str, peer: str) -> str:
-    """How many queries got the same negatives; where not, how far apart their similarities are."""
-    queries, passages, mine, theirs = (np.load(folder / f"{name}.npy") for name in ("queries", "passages", ours, peer))
+    """How many queries got the same negatives; and where not, whether a candidate on the margin's edge explains it."""
+    names = ("queries", "passages", "answers", ours, peer)
+    queries, passages, answers, mine, theirs = (np.load(folder / f"{name}.npy") for name in names)
     mine[(mine < 0).any(axis=1)] = -1  # the peer leaves such queries out
-    other = np.flatnonzero((np.sort(mine, axis=1) != np.sort(theirs, axis=1)).any(axis=1))
-    both = other[(mine[other, 0] >= 0) & (theirs[other, 0] >= 0)]
-    apart = [
-        np.abs(np.sort(passages[mine[q]] @ queries[q]) - np.sort(passages[theirs[q]] @ queries[q])).max() for q in both
-    ]
-    gap = f", the others within {max(apart):.0e}" if apart else ""
-    lone = f", {len(other) - len(both)} answered by one only" if len(other) > len(both) else ""
-    return f"same negatives for {len(mine) - len(other):,} of {len(mine):,} queries{gap}{lone}"
+    edges = others = 0
+    for query in np.flatnonzero((np.sort(mine, axis=1) != np.sort(theirs, axis=1)).any(axis=1)):
+        rows = np.setxor1d(mine[query], theirs[query])
+        scores = passages[rows[rows >= 0]] @ queries[query]
+        edge = MARGIN * float(passages[answers[query]] @ queries[query])
+        tied = np.ptp(scores) < EDGE if len(scores) else False
+        edges += bool(tied or (np.abs(scores - edge) < EDGE).any())
+        others += 1
+    return f"same negatives for {len(mine) - others:,} of {len(mine):,} queries, {edges} of the others by a tie or a candidate on the margin's edge"
 
 
 WORK: dict[str, Work] = {"mine": mining}

@@ -8,15 +8,17 @@ near a query, as many clusters as some of the queries show to be needed. Knows m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import faiss
 import numpy as np
 
 from resurvey.types import Bools, Floats, Ints
 
+Search: TypeAlias = Callable[[Floats, int], tuple[Ints, Floats]]
 _faiss: Any = faiss
 """Its functions over raw memory, which its type hints leave out."""
 QUERIES = 2048
@@ -217,6 +219,34 @@ def _finish(hits: _Hits, queries: Floats, vectors: Floats) -> tuple[Ints, Floats
     return rows, scores
 
 
+def _in_parts(search: Search, queries: Floats, k: int, most: int) -> tuple[Ints, Floats]:
+    """A search of at most so many queries at a time, the parts on as many threads as torch would use.
+
+    Each thread multiplies alone: beside other work, threads that wait for each other in every small step took ten
+    times as long.
+    """
+    import torch
+
+    workers = torch.get_num_threads()
+    size = max(1, min(most, -(-len(queries) // workers)))
+    parts = [queries[start : start + size] for start in range(0, len(queries), size)] if k else []
+    try:
+        with ThreadPoolExecutor(workers, initializer=_alone) as pool:
+            found = list(pool.map(lambda part: search(part, k), parts))
+    finally:
+        torch.set_num_threads(workers)
+    nothing = np.zeros((0, k), dtype=np.int64), np.zeros((0, k), dtype=np.float32)
+    rows, scores = zip(nothing, *found, strict=True)
+    return np.concatenate(rows), np.concatenate(scores)
+
+
+def _alone() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
+
+
 class Sweep:
     """Exact: every row is looked at, in tiles of a few megabytes; a `Nearest`."""
 
@@ -226,11 +256,8 @@ class Sweep:
 
     def search(self, queries: Floats, k: int) -> tuple[Ints, Floats]:
         """Rows and inner products of shape (queries, min(k, rows)), best first; equal ones by row."""
-        k = min(k, len(self.vectors))
-        found = [self._block(queries[s : s + QUERIES], k) for s in range(0, len(queries), QUERIES)] if k else []
-        if not found:
-            return np.zeros((len(queries), k), dtype=np.int64), np.zeros((len(queries), k), dtype=np.float32)
-        return np.concatenate([rows for rows, _ in found]), np.concatenate([scores for _, scores in found])
+        k, queries = min(k, len(self.vectors)), np.ascontiguousarray(queries, dtype=np.float32)
+        return _in_parts(self._block, queries, k, QUERIES)
 
     def _block(self, queries: Floats, k: int) -> tuple[Ints, Floats]:
         coarse, error = self._coarse.queries(queries)
@@ -261,12 +288,19 @@ def _kth(scores: Any, k: int) -> Floats:
 class Clustered:
     """Approximate: only the rows of the clusters nearest to a query are looked at; a `Nearest`.
 
-    How many clusters is found out at the first search: as many as some of its queries need for the recall that is
-    wanted, against an exact search. `recall` then says what those queries got.
+    As many clusters as some of the queries to come need for the recall that is wanted, against an exact search.
+    Settled when it is made, so that what a query gets depends on no other query searched before.
     """
 
-    def __init__(self, vectors: Floats, *, recall: float = 0.98, clusters: int = 0, seed: int = 13) -> None:
-        """Build the clusters: about two rows a cluster's square root, or as many as given."""
+    def __init__(
+        self, vectors: Floats, queries: Floats, k: int, *, recall: float = 0.98, clusters: int = 0, seed: int = 13
+    ) -> None:
+        """Build the clusters, and learn how many a query must visit.
+
+        Args:
+            queries: those to come, or like them (one or more); a sample is searched exactly for its best `k`.
+            clusters: how many to make; 0 for the square root of the rows.
+        """
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         count = clusters or max(1, int(len(vectors) ** 0.5))
         rng = np.random.default_rng(seed)
@@ -280,39 +314,26 @@ class Clustered:
         self._owner = owner[:, 0]
         self.vectors = vectors
         self._coarse = Coarse(vectors[self._rows])
-        self.wanted = recall
-        self.seed = seed
-        self.looked_at = 0
-        """Clusters a query; 0 until the first search."""
-        self.recall = 0.0
-        """Of the best k of the sampled queries, the share that was found."""
+        asked = np.ascontiguousarray(queries[np.sort(rng.permutation(len(queries))[:SAMPLED])], dtype=np.float32)
+        self.looked_at, self.recall = self._learn(asked, min(k, len(vectors)), recall)
+        """Clusters a query visits; and of the best k of the sampled queries, the share that is found."""
 
     def search(self, queries: Floats, k: int) -> tuple[Ints, Floats]:
         """Rows and inner products of shape (queries, min(k, rows)), best first; -1 and -inf where too few were seen."""
         k = min(k, len(self.vectors))
         queries = np.ascontiguousarray(queries, dtype=np.float32)
-        if not self.looked_at and len(queries) and k:
-            self._learn(queries, k)
-        rows = np.full((len(queries), k), -1, dtype=np.int64)
-        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        for start in range(0, len(queries) if k else 0, WAVE):
-            block = slice(start, start + WAVE)
-            rows[block], scores[block] = self._block(queries[block], k)
-        return rows, scores
+        return _in_parts(self._block, queries, k, WAVE)
 
-    def _learn(self, queries: Floats, k: int) -> None:
-        """Look at so many clusters that a sample of these queries finds what is wanted."""
-        rng = np.random.default_rng(self.seed)
-        sample = queries[np.sort(rng.permutation(len(queries))[:SAMPLED])]
+    def _learn(self, sample: Floats, k: int, wanted: float) -> tuple[int, float]:
+        """How many clusters a query must visit, so that the sample finds what is wanted; and what it then finds."""
         _, best = faiss.knn(sample, self.vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
         nearness = np.empty((len(sample), len(self.centres)), dtype=np.int64)
         order = np.argsort(-(sample @ self.centres.T), axis=1, kind="stable")
         np.put_along_axis(nearness, order, np.arange(len(self.centres))[None, :], axis=1)
         needed = np.take_along_axis(nearness, self._owner[best], axis=1)
         shares = np.cumsum(np.bincount(needed.ravel(), minlength=len(self.centres))) / needed.size
-        enough = np.flatnonzero(shares >= min(1.0, self.wanted + SPARE))
-        self.looked_at = 1 + int(enough[0])
-        self.recall = float(shares[self.looked_at - 1])
+        enough = int(np.flatnonzero(shares >= min(1.0, wanted + SPARE))[0])
+        return 1 + enough, float(shares[enough])
 
     def _block(self, queries: Floats, k: int) -> tuple[Ints, Floats]:
         coarse, error = self._coarse.queries(queries)

@@ -24,7 +24,7 @@ from resurvey.search.nearest import Nearest
 from resurvey.types import Floats, Ints, Json, Progress, Query, Ranking, Run, Stage, silent
 from resurvey.workspace import canonical, code_digest, digest, write_bytes, write_json
 
-BLOCK = 4096
+BLOCK = 8192
 """Queries that are searched, united and kept at a time."""
 
 
@@ -189,7 +189,7 @@ def load(data: bytes, key: str) -> Candidates | None:
             kept, start, *sources = file["facts"].tolist()
             offsets, rows, ranks = (file[name].astype(np.int64) for name in ("offsets", "rows", "ranks"))
             found = Candidates(int(start), tuple(sources), offsets, rows, ranks, file["scores"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
     return found if kept == key else None
 
