@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resurvey.search import batch
-from resurvey.search.batch import Clustered, Coarse, Sweep, paired, rescored
+from resurvey.search import batch, coarse
+from resurvey.search.batch import Clustered, Sweep
+from resurvey.search.coarse import Coarse, paired, rescored
 from resurvey.types import Floats, Ints
 
 
@@ -41,7 +42,7 @@ def test_a_sweep_finds_exactly_what_a_look_at_every_row_finds(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batch, "ROWS", 32)
         patch.setattr(batch, "QUERIES", 16)
-        patch.setattr(batch, "CELLS", 64)
+        patch.setattr(coarse, "CELLS", 64)
         found, scores = Sweep(vectors).search(asked, k)
     wanted, best = _truth(asked, vectors, k)
     assert found.shape == scores.shape == (queries, min(k, rows))
@@ -52,11 +53,11 @@ def test_a_sweep_finds_exactly_what_a_look_at_every_row_finds(
 def test_rounding_is_bounded_and_the_bound_is_needed() -> None:
     rng = np.random.default_rng(3)
     vectors, asked = _unit(rng, 400), _unit(rng, 60)
-    coarse = Coarse(vectors)
-    rounded, error = coarse.queries(asked)
-    apart = np.abs(coarse.tile(rounded, 0, 400).float().numpy() - asked @ vectors.T)
+    small = Coarse(vectors)
+    rounded, error = small.queries(asked)
+    apart = np.abs(small.tile(rounded, 0, 400).float().numpy() - asked @ vectors.T)
     assert (apart <= error[:, None]).all()
-    if not coarse.exact:
+    if not small.exact:
         assert apart.max() > 1e-4
         assert error.max() < 0.02
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from resurvey.search.candidates import Keeper, Near, Plan, candidates
 from resurvey.search.fuse import ReciprocalRank
 from resurvey.search.nearest import Exact
-from resurvey.treat.mine import cosines, mine
+from resurvey.treat.mine import cosines, in_passages, mine
 from resurvey.treat.negatives import REASONS, Known, Mined, Positives, Rules, positives_of
 from resurvey.types import Floats, Ints, Query
 
@@ -202,6 +202,17 @@ def test_positives_are_rows_of_relevant_documents() -> None:
     found = positives_of(asked, qrels, {"x": 4, "y": 1, "z": 0})
     assert found.rows.tolist() == [0, 4, 1]
     assert found.offsets.tolist() == [0, 2, 2, 3]
+
+
+def test_a_positive_document_is_its_most_similar_passage() -> None:
+    made = world(7, queries=12, rows=40)
+    starts = np.arange(0, 41, 4)
+    documents = Positives(made.positives.offsets, made.positives.rows // 4)
+    found = in_passages(documents, made.queries, made.passages, starts)
+    assert found.offsets.tolist() == documents.offsets.tolist()
+    for query, document, row in zip(documents.queries, documents.rows, found.rows, strict=True):
+        own = np.arange(4 * document, 4 * document + 4)
+        assert row == own[np.argmax(made.passages[own] @ made.queries[query])]
 
 
 def slow_mining(folder: Path, heard: Path, pause: float) -> Mined:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from resurvey.types import Floats, Ints
-from work.side import Row, Work
+from work.side import Row, Work, timed
 
 TEXTS = {
     "attack-procedures": 1500, "covid-faq": 2500, "code-cosqa": 2500, "product-match": 3000, "job-titles": 1000, "aero-cranfield": 1500,
@@ -31,7 +31,7 @@ NUMBER, DEPTH, MARGIN = 5, 100, 0.95
 PEERS: dict[str, dict[str, Any]] = {"faiss": {"use_faiss": True}, "torch": {"faiss_batch_size": 1024}}
 """Its two ways; with its own batch of 16,384 the second needs 6.5 GB at 100,000 passages and is no faster."""
 OURS = ("exact", "approximate")
-CHECKED = 1000
+CHECKED, LISTED = 1000, 1000
 EDGE = 1e-6
 
 
@@ -213,7 +213,62 @@ def _same(folder: Path, ours: str, peer: str) -> str:
     return f"same negatives for {len(mine) - others:,} of {len(mine):,} queries, {edges} of the others by a tie or a candidate on the margin's edge"
 
 
-WORK: dict[str, Work] = {"mine": mining}
+def three_lists(arguments: argparse.Namespace) -> list[Row]:
+    """Real collections: negatives from words, vectors and both fused; what each list brings, and what that costs."""
+    from resurvey.data.read import beir, read
+    from resurvey.data.split import qrels_of
+    from resurvey.search.encode import open_encoder
+    from resurvey.search.index import open_index
+    from resurvey.settings import Settings, defaults
+
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        encoder = open_encoder("bundled", Path(folder) / "engine")
+        for name in (n for n in arguments.collections if n in ("attack-procedures", "covid-faq")):
+            brought = read(beir(arguments.data / name))
+            qrels = qrels_of(brought.judgments["train"])
+            queries = [query for query in brought.queries if query.id in qrels][:LISTED]
+            index = open_index(Path(folder) / name, brought.documents, encoder, Settings(defaults()))
+            row = Row(f"mine from three lists, {len(queries):,} queries of {name}; peer is ours from dense alone", "–")
+            asked = index.vectors.vectors([query.text for query in queries], "query")
+            index.passages  # noqa: B018  # embedded before time is taken
+            for _ in range(arguments.rounds):
+                alone, everything = (
+                    _mined(index, queries, qrels, asked, False),
+                    _mined(index, queries, qrels, asked, True),
+                )
+                row.peer.append(alone[0])
+                row.ours.append(everything[0])
+            shares = ", ".join(f"{source} {100 * share:.0f} %" for source, share in everything[1].shares.items())
+            row.note = f"{1000 * row.ours[-1] / len(queries):.1f} ms a query; found by {shares}; {everything[1]}; dense alone: {alone[1]}"
+            rows.append(row)
+    return rows
+
+
+def _mined(index: Any, queries: Any, qrels: Any, asked: Floats, every: bool) -> tuple[float, Any]:
+    """Seconds and negatives: passages, with all default rules."""
+    from resurvey.search.candidates import InPassages, Near, Plan, Searched, Source, candidates
+    from resurvey.search.fuse import ReciprocalRank
+    from resurvey.search.lexical import Lexical
+    from resurvey.search.nearest import Exact
+    from resurvey.treat.mine import cosines, in_passages, mine
+    from resurvey.treat.negatives import Known, positives_of
+
+    def work() -> Any:
+        starts = np.append(index.starts, len(index.owners))
+        sources: list[Source] = [Near("dense", Exact(index.passages), asked, DEPTH)]
+        if every:
+            words = Searched("lexical", Lexical(index, DEPTH), queries, index.rows)
+            sources.append(InPassages(words, asked, index.passages, starts))
+        plan = Plan(tuple(sources), len(queries), ReciprocalRank() if every else None, DEPTH)
+        positives = in_passages(positives_of(queries, qrels, index.rows), asked, index.passages, starts)
+        known = Known(index.owners, None, index.passages)
+        return mine(candidates(plan), positives, cosines(asked, index.passages), known=known, scored_by="dense")
+
+    return timed(work)
+
+
+WORK: dict[str, Work] = {"mine": mining, "mine-lists": three_lists}
 
 if __name__ == "__main__":
     measure(sys.argv[1], Path(sys.argv[2]))

@@ -138,16 +138,18 @@ class InPassages:
         found = np.full_like(documents, -1)
         for query, (row, there) in enumerate(zip(documents, documents >= 0, strict=True)):
             if there.any():
-                found[query, there] = self._best(self.queries[start + query], row[there])
+                asked = self.queries[start + query]
+                found[query, there] = best_passages(asked, row[there], self.passages, self.starts)
         return found, scores
 
-    def _best(self, query: Floats, documents: Ints) -> Ints:
-        counts = self.starts[documents + 1] - self.starts[documents]
-        ends = np.cumsum(counts)
-        passages = np.arange(ends[-1]) - np.repeat(ends - counts, counts) + np.repeat(self.starts[documents], counts)
-        similar = self.passages[passages] @ query
-        order = np.lexsort((-similar, np.repeat(np.arange(len(documents)), counts)))
-        return np.asarray(passages[order[ends - counts]], dtype=np.int64)
+
+def best_passages(query: Floats, documents: Ints, passages: Floats, starts: Ints) -> Ints:
+    """Of each document its passage that is most similar to one query vector; `starts` as for `InPassages`."""
+    counts = starts[documents + 1] - starts[documents]
+    ends = np.cumsum(counts)
+    rows = np.arange(ends[-1]) - np.repeat(ends - counts - starts[documents], counts)
+    order = np.lexsort((-(passages[rows] @ query), np.repeat(np.arange(len(documents)), counts)))
+    return np.asarray(rows[order[ends - counts]], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)

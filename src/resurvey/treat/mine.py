@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from resurvey.search.batch import paired
-from resurvey.search.candidates import Candidates
+from resurvey.search.candidates import Candidates, best_passages
+from resurvey.search.coarse import paired
 from resurvey.treat.negatives import REASONS, Known, Mined, Positives, Rules
 from resurvey.types import Bools, Floats, Ints
 
@@ -25,6 +25,16 @@ Similar: TypeAlias = Callable[[Ints, Ints], Floats]
 def cosines(queries: Floats, passages: Floats) -> Similar:
     """Inner products of unit vectors (queries, d) and (rows, d); nothing is gathered, blocks change no bit."""
     return lambda asked, rows: paired(queries, passages, asked, rows)
+
+
+def in_passages(positives: Positives, queries: Floats, passages: Floats, starts: Ints) -> Positives:
+    """Positives given as documents, each as that passage of it which is most similar to the query."""
+    found = [
+        best_passages(queries[query], positives.rows[low:high], passages, starts)
+        for query, (low, high) in enumerate(zip(positives.offsets[:-1], positives.offsets[1:], strict=True))
+        if low < high
+    ]
+    return Positives(positives.offsets, np.concatenate([*found, np.zeros(0, dtype=np.int64)]))
 
 
 def mine(
