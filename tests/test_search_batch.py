@@ -29,9 +29,9 @@ def _truth(queries: Floats, vectors: Floats, k: int) -> tuple[Ints, Floats]:
 @settings(max_examples=12, deadline=None)
 @given(
     seed=st.integers(0, 1000),
-    queries=st.integers(0, 40),
-    rows=st.integers(1, 150),
-    k=st.integers(1, 40),
+    queries=st.sampled_from([0, 1, 40]),
+    rows=st.sampled_from([1, 30, 150]),
+    k=st.sampled_from([1, 7, 40]),
     length=st.sampled_from([1e-3, 1.0, 50.0]),
 )
 def test_a_sweep_finds_exactly_what_a_look_at_every_row_finds(

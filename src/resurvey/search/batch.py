@@ -46,11 +46,14 @@ def _in_parts(search: Search, queries: Floats, k: int, most: int) -> tuple[Ints,
     workers = torch.get_num_threads()
     size = max(1, min(most, -(-len(queries) // workers)))
     parts = [queries[start : start + size] for start in range(0, len(queries), size)] if k else []
-    try:
-        with ThreadPoolExecutor(workers, initializer=_alone) as pool:
-            found = list(pool.map(lambda part: search(part, k), parts))
-    finally:
-        torch.set_num_threads(workers)
+    if workers == 1 or len(parts) < 2:
+        found = [search(part, k) for part in parts]
+    else:
+        try:
+            with ThreadPoolExecutor(workers, initializer=_alone) as pool:
+                found = list(pool.map(lambda part: search(part, k), parts))
+        finally:
+            torch.set_num_threads(workers)
     nothing = np.zeros((0, k), dtype=np.int64), np.zeros((0, k), dtype=np.float32)
     rows, scores = zip(nothing, *found, strict=True)
     return np.concatenate(rows), np.concatenate(scores)

@@ -208,12 +208,21 @@ def _taken(pairs: _Pairs, rules: Rules) -> tuple[Ints, Floats, Ints]:
 def _order(pairs: _Pairs, rules: Rules) -> Ints:
     """Places of pairs, query by query, what is to be taken first before the rest."""
     if rules.sampling == "random":
-        keys: tuple[Ints | Floats, ...] = (_shuffled(pairs, rules.seed), pairs.queries)
-    elif rules.sampling == "top":
-        keys = (pairs.rows, -pairs.scores, pairs.queries)
-    else:
-        keys = (pairs.rows, -pairs.scores, pairs.rank, pairs.queries)
-    return np.asarray(np.lexsort(keys), dtype=np.int64)
+        return np.asarray(np.lexsort((_shuffled(pairs, rules.seed), pairs.queries)), dtype=np.int64)
+    rank = pairs.rank if rules.sampling == "turns" else np.zeros(len(pairs.rows), dtype=np.int64)
+    local = pairs.queries - pairs.block.start
+    if rank.max(initial=0) < 1 << 12 and len(pairs.block) < 1 << 19:
+        keys = (local << 44) | (rank << 32) | _descending(pairs.scores)
+        order = np.argsort(keys)  # one number a pair sorts several times faster than four columns
+        if (np.diff(keys[order]) > 0).all():
+            return order
+    return np.asarray(np.lexsort((pairs.rows, -pairs.scores, rank, local)), dtype=np.int64)
+
+
+def _descending(scores: Floats) -> Ints:
+    """Numbers of 32 bits that are the smaller, the larger a score is; by the order of a float's bits."""
+    bits = (np.float32(0) - scores).view(np.uint32)
+    return np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.int64)
 
 
 def _places(queries: Ints) -> Ints:
