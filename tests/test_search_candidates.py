@@ -161,19 +161,30 @@ def test_nothing_made_from_something_else_is_believed(
     near = Counted(vectors)
     list(candidates(_plan(near), Keeper(tmp_path, {"fingerprint": "f"})))
     others = [
-        (Keeper(tmp_path, {"fingerprint": "g"}), _plan(near)),
-        (Keeper(tmp_path, {"fingerprint": "f"}), _plan(near, depth=4)),
-        (Keeper(tmp_path, {"fingerprint": "f"}), replace(_plan(near), block=7)),
-        (Keeper(tmp_path, {"fingerprint": "f"}), replace(_plan(near), queries=19)),
+        (Keeper(tmp_path, {"fingerprint": "g"}), _plan(near), 4),
+        (Keeper(tmp_path, {"fingerprint": "f"}), _plan(near, depth=4), 4),
+        (Keeper(tmp_path, {"fingerprint": "f"}), replace(_plan(near), block=7), 3),
+        (Keeper(tmp_path, {"fingerprint": "f"}), replace(_plan(near), queries=19), 4),
     ]
-    for keeper, plan in others:
+    for keeper, plan, blocks in others:
         near.blocks = 0
         list(candidates(plan, keeper))
-        assert near.blocks > 0
+        assert near.blocks == blocks
     monkeypatch.setattr(module, "code_digest", lambda: "another program")
     near.blocks = 0
     list(candidates(_plan(near), Keeper(tmp_path, {"fingerprint": "f"})))
     assert near.blocks == 4
+
+
+def test_a_block_of_something_else_is_not_believed_wherever_it_lies(tmp_path: Path, vectors: Floats) -> None:
+    near = Counted(vectors)
+    for name in "fg":
+        list(candidates(_plan(near), Keeper(tmp_path / name, {"fingerprint": name})))
+    (one,), (other,) = ((tmp_path / name).glob("*/000000006.npz") for name in "fg")
+    one.write_bytes(other.read_bytes())
+    near.blocks = 0
+    list(candidates(_plan(near), Keeper(tmp_path / "f", {"fingerprint": "f"})))
+    assert near.blocks == 1
 
 
 @pytest.mark.parametrize("harm", [lambda data: data[:100], lambda data: b"", lambda data: data[:-300] + b"x" * 300])

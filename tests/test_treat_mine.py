@@ -48,7 +48,7 @@ class World:
         )
 
 
-def world(seed: int, queries: int = 20, rows: int = 60) -> World:
+def world(seed: int, queries: int = 20, rows: int = 60, bare: bool = False) -> World:
     rng = np.random.default_rng(seed)
     passages = rng.integers(-8, 9, (rows, 6)).astype(np.float32) / 8
     passages[rows // 2 :: 5] = passages[: len(passages[rows // 2 :: 5])]  # near-duplicates
@@ -57,7 +57,8 @@ def world(seed: int, queries: int = 20, rows: int = 60) -> World:
     asked = np.array([passages[a].mean(axis=0) if len(a) else passages[0] for a in answers], dtype=np.float32)
     positives = Positives(np.concatenate([[0], np.cumsum(counts)]), np.concatenate(answers).astype(np.int64))
     known = Known(np.sort(rng.integers(0, rows // 2, rows)), rng.integers(0, rows, rows), passages)
-    return World(np.round(asked * 8) / 8, passages, positives, known)
+    asked[::4] *= -1  # their positives are dissimilar
+    return World(np.round(asked * 8) / 8, passages, positives, Known(None, None, passages) if bare else known)
 
 
 RULES = st.builds(
@@ -79,17 +80,14 @@ def _answers(made: World, query: int) -> Ints:
     return made.positives.rows[made.positives.offsets[query] : made.positives.offsets[query + 1]]
 
 
-def _allowed(made: World, query: int, row: int, rules: Rules) -> bool:  # noqa: PLR0911
+def _allowed(made: World, query: int, row: int, rules: Rules) -> bool:
     """The rules for one pair, in plain words."""
     answers, score = _answers(made, query), float(made.queries[query] @ made.passages[row])
-    assert made.known.documents is not None
-    assert made.known.clusters is not None
     if not len(answers) or row in answers:
         return False
-    if made.known.documents[row] in made.known.documents[answers]:
-        return False
-    if made.known.clusters[row] in made.known.clusters[answers]:
-        return False
+    for label in (made.known.documents, made.known.clusters):
+        if label is not None and label[row] in label[answers]:
+            return False
     hardest = np.float32(min(float(made.queries[query] @ made.passages[a]) for a in answers))
     if rules.relative_margin is not None and score > hardest - abs(hardest) * np.float32(1 - rules.relative_margin):
         return False
@@ -102,9 +100,9 @@ def _allowed(made: World, query: int, row: int, rules: Rules) -> bool:  # noqa: 
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 500), rules=RULES, several=st.booleans())
-def test_negatives_are_all_that_the_rules_allow_and_no_more(seed: int, rules: Rules, several: bool) -> None:
-    made = world(seed)
+@given(seed=st.integers(0, 500), rules=RULES, several=st.booleans(), bare=st.booleans())
+def test_negatives_are_all_that_the_rules_allow_and_no_more(seed: int, rules: Rules, several: bool, bare: bool) -> None:
+    made = world(seed, bare=bare)
     found = made.mined(rules, several=several)
     (block,) = candidates(made.plan(99, 12, several))
     left = skipped = 0
@@ -121,11 +119,11 @@ def test_negatives_are_all_that_the_rules_allow_and_no_more(seed: int, rules: Ru
         scores = [float(made.queries[query] @ made.passages[row]) for row in taken]
         assert scores == sorted(scores, reverse=True)
         assert found.scores[query, : len(taken)].tolist() == scores
-        if rules.sampling == "top":
-            rest = sorted((float(made.queries[query] @ made.passages[row]) for row in allowed), reverse=True)
-            assert scores == rest[rules.skip_top : rules.skip_top + rules.number]
-        elif rules.sampling == "turns" and rules.skip_top == 0 and taken:
-            assert max(deep[row] for row in taken) <= min([deep[row] for row in allowed - set(taken)], default=99)
+        if rules.sampling != "random":
+            turn = deep if rules.sampling == "turns" else dict.fromkeys(deep, 0)
+            keys = [(turn[row], -float(made.queries[query] @ made.passages[row]), row) for row in allowed]
+            first = sorted(keys)[rules.skip_top : rules.skip_top + rules.number]
+            assert taken == [row for _, _, row in sorted(first, key=lambda key: key[1:])]
     assert (found.log["skipped"], found.log["left"]) == (skipped, left)
 
 
@@ -202,6 +200,32 @@ def test_positives_are_rows_of_relevant_documents() -> None:
     found = positives_of(asked, qrels, {"x": 4, "y": 1, "z": 0})
     assert found.rows.tolist() == [0, 4, 1]
     assert found.offsets.tolist() == [0, 2, 2, 3]
+
+
+def test_a_margin_below_a_dissimilar_positive_is_below_it() -> None:
+    passages = np.array([[-0.5, 0], [-0.49, 0], [-0.51, 0], [-0.6, 0]], dtype=np.float32)
+    query, only = np.array([[1, 0]], dtype=np.float32), Positives(np.array([0, 1]), np.array([0]))
+    plan = Plan((Near("dense", Exact(passages), query, 4),), 1)
+    found = mine(candidates(plan), only, cosines(query, passages), Rules(2))
+    assert found.negatives.tolist() == [[3, -1]]
+    assert found.log["margin"] == 2
+
+
+def test_positives_are_kept_out_where_nothing_else_would() -> None:
+    for seed in range(5):
+        made = world(seed, bare=True)
+        found = made.mined(Rules(8, relative_margin=None, near=None))
+        assert found.log["positive"] > 0
+        assert not any(np.isin(found.negatives[query], _answers(made, query)).any() for query in range(20))
+
+
+def test_equal_candidates_are_taken_by_row() -> None:
+    passages = np.tile(np.array([[1, 0], [0.5, 0], [0, 1]], dtype=np.float32), (300, 1))
+    query, only = np.array([[1, 0]], dtype=np.float32), Positives(np.array([0, 1]), np.array([0]))
+    plan = Plan((Near("dense", Exact(passages), query, 900),), 1)
+    rules = Rules(40, depth=900, near=None, sampling="top")
+    found = mine(candidates(plan), only, cosines(query, passages), rules)
+    assert found.negatives[0].tolist() == [1 + 3 * place for place in range(40)]
 
 
 def test_a_positive_document_is_its_most_similar_passage() -> None:

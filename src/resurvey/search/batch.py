@@ -133,7 +133,7 @@ class Clustered:
 
     def _learn(self, sample: Floats, k: int, wanted: float) -> tuple[int, float]:
         """How many clusters a query must visit, so that the sample finds what is wanted; and what it then finds."""
-        _, best = faiss.knn(sample, self.vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+        best, _ = Sweep(self.vectors).search(sample, k)
         nearness = np.empty((len(sample), len(self.centres)), dtype=np.int64)
         order = np.argsort(-(sample @ self.centres.T), axis=1, kind="stable")
         np.put_along_axis(nearness, order, np.arange(len(self.centres))[None, :], axis=1)

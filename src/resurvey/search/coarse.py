@@ -179,9 +179,7 @@ def above(scores: Any, floor: Floats) -> tuple[Ints, Ints, Floats]:
     """Query places, columns and scores of what is not below a row's floor."""
     import torch
 
-    whole = torch.from_numpy(floor)
-    low = whole.to(scores.dtype)  # compared in the scores' own kind, which is faster: never rounded up
-    low = torch.where(low > whole, torch.nextafter(low, torch.full_like(low, -torch.inf)), low)
+    low = torch.from_numpy(floor).to(scores.dtype)  # no score of that kind lies between a floor and its rounding
     there = np.flatnonzero((scores >= low[:, None]).numpy())
     queries, columns = np.divmod(there, scores.shape[1])
     return queries, columns, scores[torch.from_numpy(queries), torch.from_numpy(columns)].float().numpy()
