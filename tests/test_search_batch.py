@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from resurvey.search import batch, coarse
 from resurvey.search.batch import Clustered, Sweep
-from resurvey.search.coarse import Coarse, paired, rescored
+from resurvey.search.coarse import Coarse, paired
+from resurvey.search.nearest import rescored
 from resurvey.types import Floats, Ints
 
 
@@ -21,9 +22,7 @@ def _unit(rng: np.random.Generator, rows: int, dimensions: int = 24) -> Floats:
 
 
 def _truth(queries: Floats, vectors: Floats, k: int) -> tuple[Ints, Floats]:
-    scores = rescored(queries, vectors, np.tile(np.arange(len(vectors)), (len(queries), 1)))
-    rows = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return rows, np.take_along_axis(scores, rows, axis=1)
+    return rescored(queries, vectors, np.tile(np.arange(len(vectors)), (len(queries), 1)), k)
 
 
 @settings(max_examples=12, deadline=None)
@@ -80,7 +79,7 @@ def test_clusters_find_what_they_promise_while_looking_at_a_part(wanted: float) 
     assert recall >= wanted
     assert near.recall == pytest.approx(recall, abs=0.02)
     assert near.looked_at < len(near.centres) // 2
-    assert np.array_equal(scores, rescored(asked, vectors, rows))
+    assert np.array_equal(scores, rescored(asked, vectors, rows, 20)[1])
     assert (np.diff(scores, axis=1) <= 0).all()
 
 
@@ -113,9 +112,6 @@ def test_pairs_are_inner_products_and_rows_that_are_not_there_are_refused() -> N
     with pytest.raises(AssertionError, match="not there"):
         paired(vectors, vectors, lefts, np.array([0, 0, 9]))
     assert paired(vectors, vectors, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)).shape == (0,)
-    scores = rescored(vectors[:2], vectors, np.array([[0, -1], [1, 2]]))
-    assert scores[0, 1] == -np.inf
-    assert scores[0, 0] == pytest.approx(1, abs=1e-5)
 
 
 def test_nothing_asked_is_nothing_found() -> None:

@@ -122,6 +122,16 @@ def test_documents_stand_for_their_most_similar_passage(index: Index, queries: t
         assert index.passages[row] @ asked[query] == pytest.approx((index.passages[own] @ asked[query]).max(), abs=1e-6)
 
 
+def test_what_is_kept_knows_the_settings_of_a_retriever_and_the_rankings_of_a_run(
+    index: Index, queries: tuple[Query, ...]
+) -> None:
+    run = Lexical(index, 4).search(queries)
+    sources = [Lexical(index, 4), Lexical(index, 5), Lexical(index, 4, 0.5), Dense(index, "titles"), Dense(index)]
+    asked = [Searched("a", source, queries, index.rows).asks for source in (*sources, Given(run), Given(run.top(3)))]
+    assert len(set(asked)) == len(asked)
+    assert asked[0] == Searched("a", Lexical(index, 4), queries, index.rows).asks
+
+
 class Counted:
     """A nearest search that counts."""
 

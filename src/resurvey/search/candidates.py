@@ -77,7 +77,10 @@ class Searched:
     @property
     def asks(self) -> str:
         """As `Source` says."""
-        return f"{self.retriever.name} to {getattr(self.retriever, 'depth', 'its end')}"
+        if isinstance(self.retriever, Given):
+            return self.retriever.digest
+        plain = {k: v for k, v in vars(self.retriever).items() if isinstance(v, str | int | float)}
+        return f"{self.retriever.name} {canonical(plain)}"
 
     def lists(self, start: int, stop: int) -> tuple[Ints, Floats]:
         """As `Source` says."""
@@ -103,6 +106,12 @@ class Given:
     def name(self) -> str:
         """The run's own name."""
         return self.run.name
+
+    @property
+    def digest(self) -> str:
+        """Hash of all its rankings."""
+        ranked = (("\n".join((query, *r.documents)), r.scores.tobytes()) for query, r in self.run.rankings.items())
+        return digest(*(part for ranking in ranked for part in ranking))
 
     def search(self, queries: Sequence[Query]) -> Run:
         """The run's rankings of these queries."""

@@ -12,6 +12,7 @@ from typing import Any
 import faiss
 import numpy as np
 
+from resurvey.search.nearest import rescored
 from resurvey.types import Floats, Ints
 
 _faiss: Any = faiss
@@ -26,17 +27,6 @@ STEP = 128
 """Tiles of clusters are multiplied as if their sides were multiples of this."""
 ROUNDED = 4096
 """Vectors that are rounded at a time."""
-
-
-def rescored(queries: Floats, vectors: Floats, rows: Ints) -> Floats:
-    """Exact inner products of every query (n, d) with its rows (n, k); -inf for row -1. The same in any block."""
-    queries, rows = np.ascontiguousarray(queries), np.ascontiguousarray(rows, dtype=np.int64)
-    found = np.full(rows.shape, -np.inf, dtype=np.float32)
-    if rows.size:
-        ends = (faiss.swig_ptr(found), faiss.swig_ptr(queries), faiss.swig_ptr(vectors), faiss.swig_ptr(rows))
-        _faiss.fvec_inner_products_by_idx(*ends, queries.shape[1], *rows.shape)
-        found[rows < 0] = -np.inf
-    return found
 
 
 def paired(left: Floats, right: Floats, lefts: Ints, rights: Ints) -> Floats:
@@ -193,10 +183,8 @@ def finish(hits: Hits, queries: Floats, vectors: Floats) -> tuple[Ints, Floats]:
     scores = np.full((hits.count, hits.k), -np.inf, dtype=np.float32)
     for low, high in _slices(bounds):
         table = _padded(found, bounds[low : high + 1], -1)
-        exact = rescored(queries[low:high], vectors, table)
-        order = np.lexsort((table, -exact))[:, : hits.k]
-        rows[low:high, : order.shape[1]] = np.take_along_axis(table, order, axis=1)
-        scores[low:high, : order.shape[1]] = np.take_along_axis(exact, order, axis=1)
+        found_rows, exact = rescored(np.ascontiguousarray(queries[low:high]), vectors, table, hits.k)
+        rows[low:high, : exact.shape[1]], scores[low:high, : exact.shape[1]] = found_rows, exact
     return rows, scores
 
 
