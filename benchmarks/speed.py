@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from work import encoding, evaluation, lexical, nearest, scale, whole
+from work import encoding, evaluation, lexical, mining, nearest, scale, whole
 from work.side import COLLECTIONS, Work
 
 HERE = Path(__file__).parent
@@ -19,6 +19,7 @@ WORK: dict[str, Work] = {
     **encoding.WORK,
     **lexical.WORK,
     **nearest.WORK,
+    **mining.WORK,
     **evaluation.WORK,
     **whole.WORK,
     **scale.WORK,
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=evaluation.QUERIES, help="queries of a run that is scored")
     parser.add_argument("--job", type=int, default=10_000, help="passages of the whole job")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000], help="vectors to stream")
+    parser.add_argument("--mine", default="20000x100000", help="queries x passages to mine from")
     parser.add_argument("--only", nargs="*", choices=tuple(WORK))
     arguments = parser.parse_args()
     print("| work | peer | ours | times as fast (least to most) | wanted | compared |\n|---|---|---|---|---|---|")
