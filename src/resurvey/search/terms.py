@@ -10,10 +10,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, load_npz, save_npz
-from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.preprocessing import normalize
 
 from resurvey.search.analyse import tokens, words
@@ -48,10 +49,24 @@ KINDS: tuple[Terms, ...] = (
 
 
 def hashed(texts: Sequence[str], analyser: Callable[[str], list[str]] | None) -> csr_array:
-    """Counts of hashed terms, (texts, HASHES); without an analyser, character n-grams of 3 to 5."""
-    cutting = {"analyzer": "char_wb", "ngram_range": (3, 5)} if analyser is None else {"analyzer": analyser}
-    vectoriser = HashingVectorizer(**cutting, n_features=HASHES, norm=None, alternate_sign=False, dtype=np.float32)
-    return csr_array(vectoriser.transform(list(texts)))
+    """Counts of hashed terms, (texts, HASHES); without an analyser, character n-grams of 3 to 5 inside words.
+
+    N-grams do not reach over the ends of words, so each different word is cut once, however often it stands.
+    """
+    if analyser is not None:
+        return csr_array(_hashing(analyzer=analyser).transform(list(texts)))
+    counter = CountVectorizer(analyzer=lambda text: text.lower().split(), dtype=np.float32)
+    try:
+        counts = counter.fit_transform(texts)
+    except ValueError:  # not one word
+        return csr_array((len(texts), HASHES), dtype=np.float32)
+    return csr_array(
+        counts @ _hashing(analyzer="char_wb", ngram_range=(3, 5)).transform(counter.get_feature_names_out())
+    )
+
+
+def _hashing(**cutting: Any) -> HashingVectorizer:
+    return HashingVectorizer(**cutting, n_features=HASHES, norm=None, alternate_sign=False, dtype=np.float32)
 
 
 def rarity(frequency: Ints, documents: int) -> Floats:
