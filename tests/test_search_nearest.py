@@ -197,6 +197,15 @@ def test_a_graph_is_made_once_and_again_when_damaged_or_made_otherwise(
         assert read_json(path.with_suffix(".json"))["recall"] >= approximate.WANTED
 
 
+def test_recall_is_measured_on_queries_where_enough_are_known(graph: tuple[Path, Floats], tmp_path: Path) -> None:
+    path, vectors = graph
+    assert read_json(path.with_suffix(".json"))["probes"] == "rows"
+    queries = clustered(150, seed=8)
+    for name, asked, wanted in (("few", queries[:99], "rows"), ("many", queries, "queries")):
+        nearest(vectors, tmp_path / f"{name}.hnsw", 1.0, asked=asked)
+        assert read_json(tmp_path / f"{name}.json")["probes"] == wanted
+
+
 def test_where_no_depth_is_good_enough_every_row_is_looked_at_and_the_note_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

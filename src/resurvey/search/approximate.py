@@ -30,12 +30,13 @@ TRAINED = 100_000
 WANTED = 0.98
 """Recall of the 100 nearest: what is measured is at least a standard error above it."""
 K = 100
-DEPTHS = (128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024)
+DEPTHS = (128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024, 1536, 2048, 2560, 3072, 4096)
 """Candidates kept on the way through the graph; the first that is good enough is used."""
 PROBES = 512
-"""Vectors by which recall is measured."""
+"""Vectors by which recall is measured: queries, where so many as FEW are known."""
+FEW = 100
 ASIDE = 0.4
-"""How far a probe leans from one row to another: as hard to answer as the queries of six collections were."""
+"""How far a probe leans from one row to another: about as hard to answer as real queries are."""
 FETCHED = 1.3
 """Rows fetched for each one asked for, since codes are less exact than vectors."""
 ADDED = 20_000
@@ -76,18 +77,21 @@ class Approximate:
         return rows, scores
 
 
-def nearest(vectors: Floats, path: Path, memory: float, progress: Progress = silent) -> Nearest:
+def nearest(
+    vectors: Floats, path: Path, memory: float, progress: Progress = silent, asked: Floats | None = None
+) -> Nearest:
     """The graph at `path` over these vectors, made and measured if it is not there; exact search where it is no good.
 
     Args:
         vectors: unit rows, mapped or in memory.
         path: where the graph is or will be; its note lies beside it. The name must change when the vectors do.
         memory: gigabytes that may be used.
+        asked: vectors of queries; recall is measured on these, where they are at least FEW.
     """
     made = _made(vectors)
     note = _read(path, made, memory)
     if note is None:
-        note = {**made, **_make(vectors, path, memory, progress)}
+        note = {**made, **_make(vectors, path, memory, progress, asked)}
         write_json(path.with_suffix(NOTE), note)
     if note["refused"]:
         return Exact(vectors, memory)
@@ -127,14 +131,16 @@ def _open(path: Path, made: Mapping[str, Any]) -> Any:
     return graph if (graph.ntotal, graph.d) == (made["rows"], made["dimensions"]) else None
 
 
-def _make(vectors: Floats, path: Path, memory: float, progress: Progress) -> Json:
+def _make(vectors: Floats, path: Path, memory: float, progress: Progress, asked: Floats | None) -> Json:
     """Build, measure and keep a graph; what it is worth, or why there is none."""
     needs = len(vectors) * (vectors.shape[1] + LINKED) / GIGABYTE
     note: Json = {"needs": round(needs, 3), "depth": None, "recall": None, "refused": ""}
     if needs > memory:
         return {**note, "refused": f"the graph would take {needs:.1f} GB, and `memory` is {memory:g}"}
     graph = _built(vectors, rows_within(memory, vectors.shape[1]), progress)
-    note |= _measured(vectors, graph, memory)
+    known = asked is not None and len(asked) >= FEW
+    probes = asked[_some_rows(len(asked), PROBES)] if known and asked is not None else _probes(vectors)
+    note |= {"probes": "queries" if known else "rows", **_measured(vectors, graph, probes, memory)}
     if not note["refused"]:
         with writing(path) as file:
             faiss.write_index(graph, str(file.name))
@@ -153,9 +159,8 @@ def _built(vectors: Floats, block: int, progress: Progress) -> Any:
     return graph
 
 
-def _measured(vectors: Floats, graph: Any, memory: float) -> Json:
+def _measured(vectors: Floats, graph: Any, probes: Floats, memory: float) -> Json:
     """The first depth that is good enough, with its recall; all rows are looked at to know that."""
-    probes = _probes(vectors)
     k = min(K, len(vectors))
     wanted = Exact(vectors, memory).search(probes, k)[0]
     recall = 0.0

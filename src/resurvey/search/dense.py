@@ -49,7 +49,7 @@ class Dense(Composable):
 
     def _documents(self, vectors: Floats) -> Iterator[tuple[Ints, Floats]]:
         """Document rows and scores of every query; asks for more where a few documents crowd out the rest."""
-        nearest = self.index.nearest(self.view, self.transform)
+        nearest = self.index.nearest(self.view, self.transform, vectors)
         for rows, scores, vector in zip(*nearest.search(vectors, self._most), vectors, strict=True):
             most = self._most
             found = self._first(rows)

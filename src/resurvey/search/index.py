@@ -135,17 +135,20 @@ class Index:
             )
         return self._views[name, transform]
 
-    def nearest(self, name: str, transform: str = "none") -> Nearest:
-        """A view made searchable: every row is looked at up to the setting `exact_up_to`, a graph leads beyond."""
+    def nearest(self, name: str, transform: str = "none", asked: Floats | None = None) -> Nearest:
+        """A view made searchable: every row is looked at up to the setting `exact_up_to`, a graph leads beyond.
+
+        Args:
+            asked: vectors of queries, by which a graph that must be made first measures what it finds.
+        """
         if (name, transform) not in self._searched:
             vectors = self.view(name, transform)
-            self._searched[name, transform] = (
-                Exact(vectors, self._memory)
-                if len(vectors) <= self._exact_up_to
-                else approximate.nearest(
-                    vectors, self._path(f"{name}-{transform}", "hnsw"), self._memory, self.progress
-                )
-            )
+            if len(vectors) <= self._exact_up_to:
+                found: Nearest = Exact(vectors, self._memory)
+            else:
+                path = self._path(f"{name}-{transform}", "hnsw")
+                found = approximate.nearest(vectors, path, self._memory, self.progress, asked)
+            self._searched[name, transform] = found
         return self._searched[name, transform]
 
     @property
