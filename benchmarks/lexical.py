@@ -20,7 +20,6 @@ import bm25s
 import numpy as np
 import Stemmer
 
-from resurvey.data.read import beir, read
 from resurvey.data.split import folds, qrels_of
 from resurvey.evaluate.compare import compare
 from resurvey.evaluate.measures import NDCG, Scores, score, score_mapping
@@ -33,7 +32,7 @@ from resurvey.settings import Settings, defaults
 from resurvey.treat.identifiers import BLIND, GRID
 from resurvey.treat.weigh import WeightTable
 from resurvey.types import Document, Qrels, Query
-from work.side import COLLECTIONS
+from work.side import COLLECTIONS, built_on
 
 HERE = Path(__file__).parent
 SEED, FOLDS = 13, 5
@@ -76,7 +75,7 @@ def row(folder: Path, most: int, encoder: Encoder) -> str:
 
 
 def _brought(folder: Path, most: int) -> tuple[Sequence[Document], list[Query], Qrels]:
-    brought = read(beir(folder))
+    brought = built_on(folder)
     asked = {query.id: query for query in brought.queries}
     train, dev = (qrels_of(brought.judgments.get(side, ())) for side in ("train", "dev"))
     known = [query for query in train if query in asked]

@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--vectors", type=int, nargs="*", default=[100_000], help="to search; 1000000 takes long")
     parser.add_argument("--queries", type=int, default=evaluation.QUERIES, help="queries of a run that is scored")
     parser.add_argument("--job", type=int, default=10_000, help="passages of the whole job")
+    parser.add_argument("--precision", default="float32", choices=("float32", "int8"), help="of the whole job")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000], help="vectors to stream")
     parser.add_argument("--mine", default="20000x100000", help="queries x passages to mine from")
     parser.add_argument("--only", nargs="*", choices=tuple(WORK))

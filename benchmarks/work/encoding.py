@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from resurvey.data.chunk import cut
-from resurvey.data.read import Sources, beir, read
+from resurvey.data.read import Sources, read
 from resurvey.data.split import qrels_of
 from resurvey.precision import Sample, compare, int8, sample
 from resurvey.protocols import Encoder
 from resurvey.search.compiled import CompiledEncoder
 from resurvey.search.encode import locate, open_encoder
 from resurvey.search.vectors import VectorStore
-from work.side import Row, Work, timed
+from work.side import Row, Work, built_on, timed
 
 QUERIES = 200
 CHANGED = 0.01
@@ -46,7 +46,7 @@ def _passages(data: Path, name: str, most: int, encoder: Encoder) -> tuple[list[
 
 def _check(data: Path, name: str, texts: list[str], owners: list[str]) -> Sample:
     """Train and dev queries that these passages answer, up to 500, with their judgments; all passages compete."""
-    brought = read(beir(data / name))
+    brought = built_on(data / name)
     qrels = {
         query: grades
         for side in ("train", "dev")

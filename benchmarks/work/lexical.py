@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 
 from resurvey.data.chunk import Cut
-from resurvey.data.read import Sources, beir, read
+from resurvey.data.read import Sources, read
 from resurvey.search.analyse import words
 from resurvey.search.index import Index
 from resurvey.search.lexical import Lexical
 from resurvey.search.store import IDENTIFIERS, WORDS, Store, build
 from resurvey.settings import Settings, defaults
 from resurvey.types import Document, Passage, Query
-from work.side import COLLECTIONS, Row, Work, timed
+from work.side import COLLECTIONS, Row, Work, built_on, timed
 
 PASSAGES, QUERIES, DEPTH, SENTENCES = 100_000, 1000, 100, 6
 SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -47,7 +47,7 @@ def texts_and_queries(data: Path, count: int) -> tuple[list[str], list[str]]:
 
 
 def _judged(folder: Path) -> list[str]:
-    brought = read(beir(folder))
+    brought = built_on(folder)
     known = {row.query for side in ("train", "dev") for row in brought.judgments.get(side, ())}
     return [query.text for query in brought.queries if query.id in known]
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from resurvey.types import Floats, Ints
-from work.side import Row, Work, timed
+from work.side import Row, Work, built_on, timed
 
 TEXTS = {
     "attack-procedures": 1500, "covid-faq": 2500, "code-cosqa": 2500, "product-match": 3000, "job-titles": 1000, "aero-cranfield": 1500,
@@ -215,7 +215,6 @@ def _same(folder: Path, ours: str, peer: str) -> str:
 
 def three_lists(arguments: argparse.Namespace) -> list[Row]:
     """Real collections: negatives from words, vectors and both fused; what each list brings, and what that costs."""
-    from resurvey.data.read import beir, read
     from resurvey.data.split import qrels_of
     from resurvey.search.encode import open_encoder
     from resurvey.search.index import open_index
@@ -225,7 +224,7 @@ def three_lists(arguments: argparse.Namespace) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         encoder = open_encoder("bundled", Path(folder) / "engine")
         for name in (n for n in arguments.collections if n in ("attack-procedures", "covid-faq")):
-            brought = read(beir(arguments.data / name))
+            brought = built_on(arguments.data / name)
             qrels = qrels_of(brought.judgments["train"])
             queries = [query for query in brought.queries if query.id in qrels][:LISTED]
             index = open_index(Path(folder) / name, brought.documents, encoder, Settings(defaults()))

@@ -16,7 +16,7 @@ from resurvey.data.read import Sources, read
 from resurvey.search.encode import open_encoder
 from resurvey.search.vectors import VectorStore
 from resurvey.types import Floats
-from work.side import COLLECTIONS
+from work.side import COLLECTIONS, built_on
 
 KEPT = Path(tempfile.gettempdir()) / "resurvey-benchmark"
 JITTER = 0.3
@@ -63,8 +63,6 @@ def _kept(name: str, data: Path) -> Floats:
 
 def _queries(folder: Path) -> list[str]:
     """Queries that training or development judgments name; those of the test side stay unread."""
-    sides = {side: folder / "qrels" / f"{side}.tsv" for side in ("train", "dev")}
-    there = {side: path for side, path in sides.items() if path.exists()}
-    brought = read(Sources(folder / "corpus.jsonl", folder / "queries.jsonl", there))
-    judged = {j.query for side in there for j in brought.judgments[side]}
+    brought = built_on(folder)
+    judged = {j.query for rows in brought.judgments.values() for j in rows}
     return [query.text for query in brought.queries if query.id in judged][:QUERIES]

@@ -6,8 +6,11 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeAlias
+
+from resurvey.data.read import Brought, beir, read
 
 COLLECTIONS = ("attack-procedures", "covid-faq", "code-cosqa", "product-match", "job-titles", "aero-cranfield")
 
@@ -39,3 +42,10 @@ def timed(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
 
 Work: TypeAlias = Callable[[argparse.Namespace], list[Row]]
 """Arguments of the command to finished rows."""
+
+
+def built_on(folder: Path) -> Brought:
+    """A collection's documents, queries, train and dev judgments; the test side is not opened."""
+    found = beir(folder)
+    sides = {side: path for side, path in found.judgments.items() if side != "test"}
+    return read(replace(found, judgments=sides))

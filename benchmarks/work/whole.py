@@ -27,7 +27,7 @@ from resurvey.search.fuse import ReciprocalRank, fuse
 from resurvey.session import Session
 from resurvey.types import Document
 from resurvey.workspace import Workspace, read_json
-from work.side import Row, Work, timed
+from work.side import Row, Work, built_on, timed
 
 ASKED = "covid-faq"
 FILLERS = ("attack-procedures", "aero-cranfield", "job-titles", "code-cosqa")
@@ -53,7 +53,7 @@ def written(data: Path, folder: Path, passages: int) -> Path:
     """A BEIR folder of that many passages with a thousand training queries."""
     encoder = open_encoder("bundled", folder / "engine")
     rows = [{"_id": d.id, "title": d.title, "text": d.text} for d in enough(data, passages, encoder)]
-    brought, there = read(beir(data / ASKED)), {row["_id"] for row in rows}
+    brought, there = built_on(data / ASKED), {row["_id"] for row in rows}
     place = folder / "data"
     (place / "qrels").mkdir(parents=True)
     (place / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -71,8 +71,11 @@ def run(arguments: argparse.Namespace) -> list[Row]:
     """`resurvey run --effort small` as a process of its own on a fresh workspace, and what each stage took."""
     with tempfile.TemporaryDirectory() as folder:
         root, source = Path(folder) / "workspace", written(arguments.data, Path(folder), arguments.job)
-        loop.init(root, beir(source), {})
-        row = Row(f"run --effort small, {arguments.job:,} passages, {TRAIN:,} training queries", "at most 300 s")
+        loop.init(root, beir(source), {"precision": arguments.precision})
+        row = Row(
+            f"run --effort small, {arguments.job:,} passages, {TRAIN:,} training queries, {arguments.precision}",
+            "at most 300 s",
+        )
         command = [sys.executable, "-m", "resurvey", "run", str(root), "--effort", "small"]
         seconds, done = timed(_silently, command)
         row.ours.append(seconds)
