@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from resurvey.protocols import Retriever
-from resurvey.search.compose import best
+from resurvey.search.compose import best, ranges
 from resurvey.search.fuse import NAME as FUSED
 from resurvey.search.fuse import Rule
 from resurvey.search.nearest import Nearest
@@ -155,10 +155,9 @@ class InPassages:
 def best_passages(query: Floats, documents: Ints, passages: Floats, starts: Ints) -> Ints:
     """Of each document its passage that is most similar to one query vector; `starts` as for `InPassages`."""
     counts = starts[documents + 1] - starts[documents]
-    ends = np.cumsum(counts)
-    rows = np.arange(ends[-1]) - np.repeat(ends - counts - starts[documents], counts)
+    rows, firsts = ranges(starts[documents], counts)
     order = np.lexsort((-(passages[rows] @ query), np.repeat(np.arange(len(documents)), counts)))
-    return np.asarray(rows[order[ends - counts]], dtype=np.int64)
+    return np.asarray(rows[order[firsts]], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)

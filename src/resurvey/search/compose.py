@@ -49,6 +49,12 @@ def best(scores: Floats, k: int) -> tuple[Ints, Floats]:
     return rows.astype(np.int64), scores[rows].astype(np.float32)
 
 
+def ranges(starts: Ints, counts: Ints) -> tuple[Ints, Ints]:
+    """The whole numbers from each start on, `counts` of them, one range after another; and where each range begins."""
+    firsts = np.cumsum(counts) - counts
+    return np.repeat(starts - firsts, counts) + np.arange(int(counts.sum())), firsts
+
+
 def first_stage(name: str, documents: Sequence[str], scores: Floats) -> Ranking:
     """A ranking that only one stage, `name`, has seen."""
     ranks = np.arange(1, len(documents) + 1, dtype=np.int64)

@@ -13,8 +13,6 @@ from resurvey.types import Floats, Ints, Query, Run
 
 NAME = "dense"
 BLOCK = 1024
-SPARE = 1.5
-"""Passages asked for beyond what documents have on average, before asking again."""
 
 
 def similarities(index: Index, queries: Sequence[Query], view: str, transform: str) -> Floats:
@@ -34,8 +32,7 @@ class Dense(Composable):
         self.view = view
         self.transform = transform
         self.depth = depth
-        crowding = len(index.owners) / max(1, len(index.documents)) if view == "passages" else 1.0
-        self._most = depth if crowding == 1 else int(depth * crowding * SPARE) + 1
+        self._most = index.passages_for(depth) if view == "passages" else depth
 
     def search(self, queries: Sequence[Query]) -> Run:
         """The `depth` best documents for every query; a document scores as its best passage."""

@@ -2,8 +2,8 @@
 
 Each source scores the candidates of a block of queries and nothing else, so the time does not grow
 with the corpus; a candidate gets the raw score, its share of the best candidate's, its standard score
-and its rank among the candidates. Two fusions and a few facts complete the row. Knows nothing about judgments except through the
-memory it is given.
+and its rank among the candidates. Two fusions and a few facts complete the row. Knows nothing about
+judgments except through the memory it is given.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from resurvey.search.analyse import literals, tokens
+from resurvey.search.compose import ranges
 from resurvey.search.fuse import RRF_K
 from resurvey.search.index import VIEWS, Index
 from resurvey.search.memory import COUNT, Memory
@@ -155,8 +156,7 @@ class Evidence:
         """The passages of some documents, and where each document's begin among them."""
         starts = self.index.starts
         counts = np.append(starts, len(self.index.owners))[rows + 1] - starts[rows]
-        firsts = np.cumsum(counts) - counts
-        return np.repeat(starts[rows] - firsts, counts) + np.arange(counts.sum()), firsts
+        return ranges(starts[rows], counts)
 
     def _one(self, query: Query, scored: Mapping[str, Floats], rows: Ints) -> Floats:
         if not len(rows):

@@ -28,6 +28,8 @@ from resurvey.workspace import digest
 
 VIEWS = ("truncated", "passages", "titles")
 TRANSFORMS = ("none", "center", "standardise")
+SPARE = 1.5
+"""Passages asked for beyond what documents have on average, before asking again."""
 
 
 class Index:
@@ -179,6 +181,11 @@ class Index:
                 postings_of.save(postings_of.build(self.store.column(column), rule), folder)
             self._postings[column] = postings_of.load(folder)
         return self._postings[column]
+
+    def passages_for(self, documents: int) -> int:
+        """Passages to ask for so that they belong to about so many documents; whoever gets fewer asks again."""
+        crowding = len(self.owners) / max(1, len(self.documents))
+        return documents if crowding == 1 else int(documents * crowding * SPARE) + 1
 
     def best_passages(self, similarities: Floats) -> Floats:
         """(queries, passages) to (queries, documents): a document scores as its best passage."""

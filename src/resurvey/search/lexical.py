@@ -17,7 +17,6 @@ from resurvey.search.store import IDENTIFIERS, WORDS
 from resurvey.types import Floats, Ints, Query, Ranking, Run
 
 NAME = "lexical"
-SPARE = 1.5
 
 
 class Lexical(Composable):
@@ -29,8 +28,7 @@ class Lexical(Composable):
         self.index = index
         self.depth = depth
         self.weight = weight
-        crowding = len(index.owners) / max(1, len(index.documents))
-        self._most = depth if crowding == 1 else int(depth * crowding * SPARE) + 1
+        self._most = index.passages_for(depth)
 
     def search(self, queries: Sequence[Query]) -> Run:
         """The `depth` best documents for every query; those without a common term are left out."""

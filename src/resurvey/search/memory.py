@@ -21,7 +21,8 @@ from scipy.sparse import csr_array
 from resurvey.search.analyse import words
 from resurvey.search.compose import Composable, best, first_stage
 from resurvey.search.index import Index
-from resurvey.search.terms import K1, B, hashed, rarity
+from resurvey.search.postings import rarity
+from resurvey.search.terms import K1, B, hashed
 from resurvey.types import Floats, Ints, Qrels, Query, Run
 
 NAME = "memory"

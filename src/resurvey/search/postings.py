@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import csr_array
 
+from resurvey.types import Floats, Ints
+
 TERMS, ARRAYS = "terms.txt", ("starts", "rows", "weights")
 BLOCK, MOST = 64, 4_000_000
 """Queries that are scored at once, and postings that they may touch together."""
@@ -69,6 +71,11 @@ class Postings:
         return 0 if place is None else int(self.weights.indptr[place + 1] - self.weights.indptr[place])
 
 
+def rarity(frequency: Ints, documents: int) -> Floats:
+    """BM25's inverse document frequency, never negative (Lucene's variant)."""
+    return np.asarray(np.log1p((documents - frequency + 0.5) / (frequency + 0.5)), dtype=np.float32)
+
+
 def build(column: pa.ChunkedArray, rule: Rule) -> Postings:
     """Postings of a column of space-joined terms, a row a passage."""
     texts = column.combine_chunks()
@@ -81,9 +88,10 @@ def build(column: pa.ChunkedArray, rule: Rule) -> Postings:
     held.sum_duplicates()
     lengths = np.diff(starts).astype(np.float32)
     frequency = np.diff(held.indptr)
-    rarity = np.log1p((shape[0] - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
     room = rule.k1 * (1 - rule.b + rule.b * lengths / max(float(lengths.mean()) if len(lengths) else 0.0, 1e-9))
-    held.data = np.repeat(rarity, frequency) * held.data * (rule.k1 + 1) / (held.data + room[held.indices])
+    held.data = (
+        np.repeat(rarity(frequency, shape[0]), frequency) * held.data * (rule.k1 + 1) / (held.data + room[held.indices])
+    )
     held.data = held.data.astype(np.float32)
     return Postings(coded.dictionary.to_pylist(), held)
 

@@ -20,6 +20,7 @@ from sklearn.preprocessing import normalize
 from resurvey.search.analyse import tokens, words
 from resurvey.search.compose import Composable, best, first_stage
 from resurvey.search.index import Index
+from resurvey.search.postings import rarity
 from resurvey.types import Document, Floats, Ints, Query, Run
 
 CHARACTERS = "characters"
@@ -67,11 +68,6 @@ def hashed(texts: Sequence[str], analyser: Callable[[str], list[str]] | None) ->
 
 def _hashing(**cutting: Any) -> HashingVectorizer:
     return HashingVectorizer(**cutting, n_features=HASHES, norm=None, alternate_sign=False, dtype=np.float32)
-
-
-def rarity(frequency: Ints, documents: int) -> Floats:
-    """BM25's inverse document frequency, never negative (Lucene's variant)."""
-    return np.asarray(np.log1p((documents - frequency + 0.5) / (frequency + 0.5)), dtype=np.float32)
 
 
 class TermMatrix:

@@ -15,6 +15,7 @@ import numpy as np
 
 from resurvey.search.candidates import Candidates, best_passages
 from resurvey.search.coarse import paired
+from resurvey.search.compose import ranges
 from resurvey.treat.negatives import REASONS, Known, Mined, Positives, Rules
 from resurvey.types import Bools, Floats, Ints
 
@@ -179,8 +180,7 @@ def _near(pairs: _Pairs, positives: Positives, passages: Floats, near: float) ->
     """Whether a pair's row is within `near` of any of its query's positives."""
     counts = np.diff(positives.offsets)[pairs.queries]
     places = np.repeat(np.arange(len(pairs.rows)), counts)
-    within = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
-    answers = positives.rows[np.repeat(positives.offsets[pairs.queries], counts) + within]
+    answers = positives.rows[ranges(positives.offsets[pairs.queries], counts)[0]]
     close = paired(passages, passages, pairs.rows[places], answers) >= near
     return np.bincount(places[close], minlength=len(pairs.rows)) > 0
 
