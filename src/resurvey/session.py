@@ -115,7 +115,17 @@ class Session:
         """Builds retrievers of recipes over the index."""
         from resurvey.search.recipe import Builder
 
-        return Builder(self.index, self.workspace.artefacts)
+        return Builder(self.index, self.workspace.artefacts, self.adapted)
+
+    def adapted(self, folder: Path) -> Encoder:
+        """An adapted model's encoder, compiled beside the base's where that pays."""
+        from resurvey.search.encode import open_encoder
+
+        size = sum(len(document.full_text) for document in self.collection.documents)
+        engine, precision = self.settings.text("engine"), self.settings.text("precision")
+        engines = self.workspace.index / "engines"
+        made = open_encoder(str(folder), engines, engine=engine, precision=precision, characters=size)
+        return self._int8(made, engines) if precision == "int8" else made
 
     @functools.cached_property
     def standin(self) -> bool:
@@ -154,7 +164,7 @@ class Session:
             index = open_index(folder, made.documents, self.encoder, self.settings, self.workspace.index / "vectors")
             index.progress = self.progress
             qrels = {query.id: {wanted: 1} for query, wanted in zip(made.queries, made.wanted, strict=True)}
-            builder = Builder(index, self.workspace.artefacts)
+            builder = Builder(index, self.workspace.artefacts, self.adapted)
             trial = standin_trial(made.queries, qrels, made.groups, builder, self.settings)
         else:
             trial = judged_trial(self.collection, self.builder, self.settings)

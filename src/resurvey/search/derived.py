@@ -1,7 +1,7 @@
 """Derived files: what an index computes from its vectors and can compute again, kept below one folder.
 
 A file's name carries the key of all it was made from, so that a file that is there is the right one. Of each
-kind the two used last are kept: going back to the corpus of yesterday computes nothing anew. Knows nothing
+kind the few used last are kept: going back to the corpus or the encoder of yesterday computes nothing anew. Knows nothing
 about what is in the files.
 """
 
@@ -11,7 +11,7 @@ import contextlib
 import os
 from pathlib import Path
 
-KEPT = 2
+KEPT = 4
 
 
 class Derived:
@@ -21,7 +21,7 @@ class Derived:
         self.folder = folder
 
     def path(self, kind: str, key: str, suffix: str) -> Path:
-        """Where the file of this kind and key is or will be; the third oldest key of its kind goes."""
+        """Where the file of this kind and key is or will be; of its kind, the keys used longest ago go."""
         name = f"{kind}-{key[:16]}"
         last: dict[str, float] = {}
         for file in self.folder.glob(f"{kind}-*"):

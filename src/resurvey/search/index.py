@@ -57,6 +57,7 @@ class Index:
         self.vectors = vectors
         self.progress: Progress = silent
         self._derived = Derived(folder / "derived")
+        self._settings = settings
         self._memory = settings.number("memory")
         self._exact_up_to = settings.integer("exact_up_to")
         self._views: dict[tuple[str, str], Floats] = {}
@@ -113,6 +114,13 @@ class Index:
         """(2, dimensions): mean and standard deviation, kept on disk."""
         shape = 2, self.encoder.dimensions
         return kept_matrix(self._path("moments", "npy"), shape, lambda: [moments(self.passages, self._block)])
+
+    def under(self, encoder: Encoder) -> Index:
+        """The same snapshot and passages in another encoder's space; vectors lie beside this one's."""
+        store = VectorStore(self.vectors.folder.parent, encoder)
+        other = Index(self.folder, self.store, self.documents, self.cut, store, self._settings)
+        other.progress, other._postings = self.progress, self._postings
+        return other
 
     def transformed(self, vectors: Floats, transform: str) -> Floats:
         """Vectors centred, or standardised, by the corpus (Timkey and van Schijndel 2021), unit length again."""

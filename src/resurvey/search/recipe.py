@@ -7,11 +7,14 @@ was learned. Knows every stage and nothing about how one is chosen.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
 
 from resurvey.errors import Problem, ResurveyError
 from resurvey.protocols import Encoder, Retriever
 from resurvey.search.compose import Then
 from resurvey.search.dense import Dense
+from resurvey.search.encode import load
 from resurvey.search.features import Evidence
 from resurvey.search.fuse import Convex, Fuse, ReciprocalRank, Rule
 from resurvey.search.index import Index
@@ -30,9 +33,9 @@ def lexical(depth: int, identifiers: float = 0.0) -> Json:
     return {"stage": "lexical", "depth": depth, **({"identifiers": identifiers} if identifiers else {})}
 
 
-def dense(depth: int, *, view: str = "passages", transform: str = "none") -> Json:
-    """Exact cosine search over a view of the corpus."""
-    return {"stage": "dense", "view": view, "transform": transform, "depth": depth}
+def dense(depth: int, *, view: str = "passages", transform: str = "none", model: str = "") -> Json:
+    """Cosine search over a view of the corpus, in the space of an adapted model where one is named."""
+    return {"stage": "dense", "view": view, "transform": transform, "depth": depth, **_of(model)}
 
 
 def characters(depth: int) -> Json:
@@ -40,9 +43,9 @@ def characters(depth: int) -> Json:
     return {"stage": "characters", "depth": depth}
 
 
-def memory(depth: int, judged: str) -> Json:
+def memory(depth: int, judged: str, model: str = "") -> Json:
     """Nearest judged queries; `judged` is the reference of the judged queries."""
-    return {"stage": "memory", "judged": judged, "depth": depth}
+    return {"stage": "memory", "judged": judged, "depth": depth, **_of(model)}
 
 
 def fused(inputs: Sequence[Json], depth: int, weights: Mapping[str, float] | None = None) -> Json:
@@ -51,9 +54,14 @@ def fused(inputs: Sequence[Json], depth: int, weights: Mapping[str, float] | Non
     return {"stage": "fused", "inputs": list(inputs), "rule": rule, "depth": depth}
 
 
-def ranked(first: Json, trees: str, judged: str = "") -> Json:
+def ranked(first: Json, trees: str, judged: str = "", model: str = "") -> Json:
     """A feature ranker over what `first` finds."""
-    return {"stage": "ranked", "input": first, "trees": trees, "judged": judged}
+    return {"stage": "ranked", "input": first, "trees": trees, "judged": judged, **_of(model)}
+
+
+def _of(model: str) -> Json:
+    """Which model's vectors a node reads; nothing for the encoder that the recipe names."""
+    return {"model": model} if model else {}
 
 
 def recipe(root: Json, encoder: Encoder) -> Json:
@@ -81,7 +89,8 @@ def describe(node: Json) -> str:
             if node["transform"] == "none"
             else f", {node['transform']}d".replace("centerd", "centred").replace("standardised", "standardised")
         )
-        return f"dense over {node['view']}{moved}"
+        adapted = "adapted " if node.get("model") else ""
+        return f"{adapted}dense over {node['view']}{moved}"
     if stage == "fused":
         rule = node["rule"]
         inputs = [describe(child) for child in node["inputs"]]
@@ -97,19 +106,35 @@ def describe(node: Json) -> str:
     return {"lexical": "BM25", "memory": "judged queries", "characters": "character n-grams"}[str(stage)]
 
 
-class Builder:
-    """Builds retrievers of recipes over one index; what two recipes share is built once."""
+Opener: TypeAlias = Callable[[Path], Encoder]
+"""From the folder of an adapted model to its encoder."""
 
-    def __init__(self, index: Index, artefacts: Artefacts) -> None:
+
+def opened(folder: Path) -> Encoder:
+    """An adapted model as torch runs it: for callers that have nowhere to keep a compiled one."""
+    return load(str(folder))
+
+
+class Builder:
+    """Builds retrievers of recipes over one index; what two recipes share is built once.
+
+    An adapted model that a node names has an index of its own beside `index`: the same passages, other vectors.
+    """
+
+    def __init__(self, index: Index, artefacts: Artefacts, opener: Opener = opened) -> None:
         self.index = index
         self.artefacts = artefacts
+        self.opener = opener
+        self._indexes: dict[str, Index] = {"": index}
         self._built: dict[str, Retriever] = {}
-        self._evidence: dict[str, Evidence] = {}
+        self._evidence: dict[tuple[str, str], Evidence] = {}
         self._stages: Mapping[str, Callable[[Json], Retriever]] = {
             "lexical": lambda node: Lexical(index, node["depth"], node.get("identifiers", 0.0)),
-            "dense": lambda node: Dense(index, node["view"], node["transform"], node["depth"]),
+            "dense": lambda node: Dense(self.of(node), node["view"], node["transform"], node["depth"]),
             "characters": lambda node: Characters(index, node["depth"]),
-            "memory": lambda node: Memory(index, load_judged(artefacts.get(node["judged"])), depth=node["depth"]),
+            "memory": lambda node: Memory(
+                self.of(node), load_judged(artefacts.get(node["judged"])), depth=node["depth"]
+            ),
             "fused": self._fused,
             "ranked": self._ranked,
         }
@@ -143,19 +168,33 @@ class Builder:
             self._built[key] = self._stages[node["stage"]](node)
         return self._built[key]
 
-    def evidence(self, judged: str = "") -> Evidence:
-        """The evidence of this index, with the memory of `judged` where one is named."""
-        if judged not in self._evidence:
-            self._evidence[judged] = (
-                self.evidence().with_memory(Memory(self.index, load_judged(self.artefacts.get(judged))))
+    def in_space(self, model: str) -> Index:
+        """The index in the space of an adapted model; "" is the encoder's own."""
+        if model not in self._indexes:
+            self._indexes[model] = self.index.under(self.opener(self.artefacts.folder_of(model)))
+        return self._indexes[model]
+
+    def of(self, node: Json) -> Index:
+        """The index whose vectors a node reads."""
+        return self.in_space(node.get("model", ""))
+
+    def evidence(self, judged: str = "", model: str = "") -> Evidence:
+        """The evidence in a model's space, with the memory of `judged` where one is named."""
+        if (judged, model) not in self._evidence:
+            self._evidence[judged, model] = (
+                self.evidence(model=model).with_memory(
+                    Memory(self.in_space(model), load_judged(self.artefacts.get(judged)))
+                )
                 if judged
-                else Evidence(self.index)
+                else Evidence(self.in_space(model))
             )
-        return self._evidence[judged]
+        return self._evidence[judged, model]
 
     def _fused(self, node: Json) -> Retriever:
         return Fuse([self.node(child) for child in node["inputs"]], rule_of(node), node["depth"])
 
     def _ranked(self, node: Json) -> Retriever:
         trees = load_trees(self.artefacts.get(node["trees"]))
-        return Then(self.node(node["input"]), FeatureRanker(self.evidence(node["judged"]), trees))
+        return Then(
+            self.node(node["input"]), FeatureRanker(self.evidence(node["judged"], node.get("model", "")), trees)
+        )

@@ -9,6 +9,7 @@ from typing import Literal
 from resurvey.errors import Problem, ResurveyError
 from resurvey.treat.attempt import Treatment
 from resurvey.treat.center import center
+from resurvey.treat.contrast import contrast
 from resurvey.treat.hybrid import hybrid
 from resurvey.treat.identifiers import identifiers
 from resurvey.treat.memory import memory
@@ -42,6 +43,14 @@ CATALOG: tuple[Row, ...] = (
         "Search long documents in passages that the encoder reads whole.",
     ),
     Row("center", center, "small", "candidates", 3, "Subtract the mean of all embeddings, or standardise them."),
+    Row(
+        "contrast",
+        contrast,
+        "medium",
+        "candidates",
+        math.inf,
+        "Train the encoder on judged queries against mined negatives, and go as far from the base as helps.",
+    ),
     Row(
         "hybrid",
         hybrid,

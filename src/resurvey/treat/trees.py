@@ -5,6 +5,7 @@ Shared by the treatments that differ only in the evidence they allow.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +13,12 @@ import numpy as np
 from resurvey.search import recipe
 from resurvey.search.features import Evidence, Pairs
 from resurvey.search.fuse import ReciprocalRank, fuse
+from resurvey.search.memory import NAME as MEMORY
 from resurvey.search.memory import Judged, Memory
 from resurvey.search.ranker import Lessons, Trees, rescored
 from resurvey.treat.attempt import Attempt, Nothing, State
 from resurvey.treat.trial import Trial
-from resurvey.types import Floats, Ints, Json, Run
+from resurvey.types import Floats, Ints, Json, Ranking, Run
 
 LEAST = 40
 SHARE = 0.5
@@ -29,10 +31,14 @@ def rank_by_trees(trial: Trial, state: State, *, remember: bool) -> Attempt | No
     """Trees over all evidence of this index; `remember` adds the judged queries' evidence."""
     depth = max(10, int(SHARE * trial.depth))
     branches = [{**state.lexical, "depth": depth}, {**state.dense, "depth": depth}, recipe.characters(depth)]
-    runs = [*(trial.run(node) for node in branches), *([_recalled(trial, depth)] if remember else [])]
+    runs = [
+        *(trial.run(node) for node in branches),
+        *([_recalled(trial, depth, state.dense.get("model", ""))] if remember else []),
+    ]
     pool = fuse(runs, ReciprocalRank(), depth * len(runs))
-    plain, taught = _gather(trial, pool, remember)
-    names = _evidence(trial, remember, leave_out=False).names
+    model = state.dense.get("model", "")
+    plain, taught = _gather(trial, pool, remember, model)
+    names = _evidence(trial, remember, model, leave_out=False).names
     grades = [
         np.array([trial.qrels[q.id].get(d, 0) for d in pool[q.id].documents], dtype=np.int64) for q in trial.queries
     ]
@@ -52,8 +58,8 @@ def rank_by_trees(trial: Trial, state: State, *, remember: bool) -> Attempt | No
 
     run, trees = trial.cross_fit(fit, predict)
     judged = trial.artefacts.put(_everything_judged(trial).dump()) if remember else ""
-    inputs = [*branches, *([recipe.memory(depth, judged)] if remember else [])]
-    node = recipe.ranked(recipe.fused(inputs, depth * len(inputs)), trial.artefacts.put(trees.dump()), judged)
+    inputs = [*branches, *([recipe.memory(depth, judged, model)] if remember else [])]
+    node = recipe.ranked(recipe.fused(inputs, depth * len(inputs)), trial.artefacts.put(trees.dump()), judged, model)
     gains = {name: round(gain, 3) for name, gain in list(trees.gains().items())[:12]}
     detail: Json = {
         "training queries": len(trial.queries),
@@ -68,13 +74,17 @@ def outside(trial: Trial) -> Ints:
     return np.flatnonzero(trial.fold < 0)
 
 
-def _recalled(trial: Trial, depth: int) -> Run:
+def _recalled(trial: Trial, depth: int, model: str) -> Run:
     """The memory branch for all queries, honest for each: never its own entry."""
-    own = Memory(trial.index, trial.memory, depth=depth, leave_out=True).search(
-        [trial.queries[p] for p in trial.training]
-    )
-    others = Memory(trial.index, trial.memory, depth=depth).search([trial.queries[p] for p in outside(trial)])
-    return Run(own.name, {**own.rankings, **others.rankings})
+    rankings: dict[str, Ranking] = {}
+    for other, places in trial.parts(model):
+        index = trial.builder.in_space(other)
+        for part, leave_out in ((trial.training, True), (outside(trial), False)):
+            asked = [trial.queries[p] for p in np.intersect1d(places, part)]
+            if asked:
+                found = Memory(index, trial.memory, depth=depth, leave_out=leave_out).search(asked)
+                rankings.update(found.rankings)
+    return Run(MEMORY, {query.id: rankings[query.id] for query in trial.queries})
 
 
 def _everything_judged(trial: Trial) -> Judged:
@@ -84,25 +94,30 @@ def _everything_judged(trial: Trial) -> Judged:
     return Judged((*trial.memory.texts, *(q.text for q in queries)), (*trial.memory.documents, *rows))
 
 
-def _evidence(trial: Trial, remember: bool, *, leave_out: bool) -> Evidence:
-    plain = trial.builder.evidence()
-    return plain.with_memory(Memory(trial.index, trial.memory, leave_out=leave_out)) if remember else plain
+def _evidence(trial: Trial, remember: bool, model: str, *, leave_out: bool) -> Evidence:
+    plain = trial.builder.evidence(model=model)
+    if not remember:
+        return plain
+    return plain.with_memory(Memory(trial.builder.in_space(model), trial.memory, leave_out=leave_out))
 
 
-def _gather(trial: Trial, pool: Run, remember: bool) -> tuple[Pairs, Pairs]:
+def _gather(trial: Trial, pool: Run, remember: bool, model: str) -> tuple[Pairs, Pairs]:
     """Feature rows of all queries: to predict from, and to teach with."""
-    inside, rest = ([trial.queries[p] for p in places] for places in (trial.training, outside(trial)))
-    own, others = (_evidence(trial, remember, leave_out=flag) for flag in (True, False))
-    plain = _joined(own.pairs(inside, pool), others.pairs(rest, pool))
+    rows: list[Floats] = [np.zeros((0, 0), dtype=np.float32)] * len(trial.queries)
+    evidence = _evidence(trial, remember, model, leave_out=True)
+    for other, places in trial.parts(model):
+        for part, leave_out in ((trial.training, True), (outside(trial), False)):
+            asked = np.intersect1d(places, part)
+            if len(asked):
+                found = _evidence(trial, remember, other, leave_out=leave_out)
+                pairs = found.pairs([trial.queries[p] for p in asked], pool)
+                for place, (start, end) in zip(asked, itertools.pairwise(pairs.starts), strict=True):
+                    rows[place] = pairs.rows[start:end]
+    plain = Pairs(np.cumsum([0, *map(len, rows)]), np.concatenate(rows))
     if not remember:
         return plain, plain
     rng = np.random.default_rng(trial.settings.integer("seed"))
-    return plain, Pairs(plain.starts, own.silenced(plain.rows, rng.random(len(plain.rows)) < BLANK))
-
-
-def _joined(first: Pairs, second: Pairs) -> Pairs:
-    starts = np.concatenate([first.starts, second.starts[1:] + first.starts[-1]])
-    return Pairs(starts, np.concatenate([first.rows, second.rows]))
+    return plain, Pairs(plain.starts, evidence.silenced(plain.rows, rng.random(len(plain.rows)) < BLANK))
 
 
 def _part(pairs: Pairs, places: Ints) -> Pairs:

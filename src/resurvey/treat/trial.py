@@ -42,7 +42,11 @@ class Trial:
     """Judged queries of the training side, all of them, also those too many to fit on."""
     groups: tuple[str, ...] = ()
     """For stand-in queries, which generator made each; empty for judged ones."""
+    surplus: tuple[Query, ...] = ()
+    """Judged training queries beyond those tried on: an encoder may learn from them and be judged on the others."""
     progress: Progress = silent
+    crossed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """For a model that learned from queries of this trial: for every place, a model that never saw its query."""
     _runs: dict[str, Run] = field(default_factory=dict)
 
     @property
@@ -97,7 +101,20 @@ class Trial:
             return fuse([self.run(child) for child in node["inputs"]], rule_of(node), node["depth"])
         if node["depth"] < self.depth:
             return self.run({**node, "depth": self.depth}).top(node["depth"])
-        return self.builder.node(node).search(self.queries)
+        if node.get("model", "") not in self.crossed:
+            return self.builder.node(node).search(self.queries)
+        rankings: dict[str, Ranking] = {}
+        for model, places in self.parts(node["model"]):
+            found = self.builder.node({**node, "model": model}).search([self.queries[place] for place in places])
+            rankings.update(found.rankings)
+        return Run(node["stage"], {query.id: rankings[query.id] for query in self.queries})
+
+    def parts(self, model: str) -> list[tuple[str, Ints]]:
+        """Places to be searched with a model, or with its like that never saw their queries."""
+        if model not in self.crossed:
+            return [(model, np.arange(len(self.queries)))]
+        used = np.array(self.crossed[model], dtype=object)
+        return [(str(other), np.flatnonzero(used == other)) for other in dict.fromkeys(self.crossed[model])]
 
     def scores(self, run: Run, name: str, measure: str = "") -> Scores:
         """Scores of a run over all of the trial's queries."""
@@ -138,18 +155,19 @@ def judged_trial(collection: Collection, builder: Builder, settings: Settings) -
     """A trial on the user's own judgments: a sample of train to fit on, all of dev."""
     seed, most = settings.integer("seed"), settings.integer("train_queries")
     train, dev = collection.judged("train"), collection.judged("dev")
+    fitted: Sequence[Query] = train
     if len(train) > most:
         chosen = np.sort(np.random.default_rng(seed).choice(len(train), most, replace=False))
-        fitted: Sequence[Query] = [train[place] for place in chosen]
-    else:
-        fitted = train
+        fitted = [train[place] for place in chosen]
+    tried = {query.id for query in fitted}
     queries = (*fitted, *dev)
     fold = np.concatenate([_folds(fitted, settings), np.full(len(dev), -1, dtype=np.int64)])
-    if not len(fitted):
+    if not fitted:
         fold = _folds(dev, settings)
     qrels = collection.merged("train", "dev")
     known = judged(train, collection.qrels.get("train", {}))
-    return Trial(builder, queries, qrels, fold, settings, known)
+    surplus = tuple(query for query in train if query.id not in tried)
+    return Trial(builder, queries, qrels, fold, settings, known, surplus=surplus)
 
 
 def standin_trial(

@@ -1,0 +1,131 @@
+"""Reading texts with gradients: token ids once, chunks of like length, vectors in the order asked.
+
+Runs any sentence-transformers model, on the device it is on; activations are held up to a number of tokens, and
+larger batches are read twice (GradCache; Gao et al., RepL4NLP 2021). Knows nothing about what is learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from resurvey.search.engine import batches, padded
+from resurvey.types import Ints
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from torch import Tensor
+
+CHUNK = 2048
+"""Tokens that are read at a time, padding included."""
+
+
+class Reader:
+    """Texts of one kind as token ids, read by places.
+
+    Args:
+        most: tokens that are read of a text, special tokens included; never more than the model reads.
+    """
+
+    def __init__(self, model: SentenceTransformer, texts: Sequence[str], prompt: str, most: int) -> None:
+        self.model = model
+        tokenizer: Any = model.tokenizer
+        limit = min(most, int(model.max_seq_length or most))
+        read = tokenizer([prompt + text.strip() for text in texts], truncation=True, max_length=limit, padding=False)
+        self.ids: list[list[int]] = read["input_ids"]
+        self.lengths = np.array([len(ids) for ids in self.ids], dtype=np.int64)
+        self._pad = int(tokenizer.pad_token_id or 0)
+
+    def chunks(self, places: Ints) -> list[tuple[Ints, dict[str, Tensor]]]:
+        """Where among `places` each chunk's texts are, and what the model is given."""
+        import torch
+
+        found = []
+        for order, length in batches(self.lengths[places], CHUNK):
+            tokens, mask = padded(self.ids, places[order], length, self._pad)
+            given = {"input_ids": torch.from_numpy(tokens), "attention_mask": torch.from_numpy(mask)}
+            found.append((order, {name: tensor.to(self.model.device) for name, tensor in given.items()}))
+        return found
+
+    def vectors(self, places: Ints) -> Tensor:
+        """(places, dimensions), with gradients where they are on."""
+        import torch
+
+        parts, orders = [], []
+        for order, given in self.chunks(places):
+            with _precision(self.model):
+                parts.append(self.model(given)["sentence_embedding"].float())
+            orders.append(order)
+        back = np.argsort(np.concatenate(orders))
+        return torch.cat(parts)[torch.from_numpy(back).to(self.model.device)]
+
+
+Loss = Callable[["Tensor", "Tensor"], "Tensor"]
+"""From query and passage vectors to one number."""
+
+
+def backward(asked: tuple[Reader, Ints], read: tuple[Reader, Ints], loss: Loss, held: int) -> float:
+    """Add a batch's gradients to the model's; returns the loss.
+
+    Args:
+        held: tokens whose activations may be held; for more, all is read once without them, and again in chunks.
+    """
+    if sum(int(reader.lengths[places].sum()) for reader, places in (asked, read)) <= held:
+        value = loss(asked[0].vectors(asked[1]), read[0].vectors(read[1]))
+        value.backward()  # type: ignore[no-untyped-call]
+        return float(value.detach())
+    return _twice(asked, read, loss)
+
+
+def _twice(asked: tuple[Reader, Ints], read: tuple[Reader, Ints], loss: Loss) -> float:
+    import torch
+
+    sides = []
+    for reader, places in (asked, read):
+        chunks = reader.chunks(places)
+        states, parts = [], []
+        for _, given in chunks:
+            states.append(_randomness())
+            with torch.no_grad(), _precision(reader.model):
+                parts.append(reader.model(given)["sentence_embedding"].float())
+        back = np.argsort(np.concatenate([order for order, _ in chunks]))
+        whole = torch.cat(parts)[torch.from_numpy(back).to(reader.model.device)].requires_grad_()
+        sides.append((reader, chunks, states, whole))
+    value = loss(sides[0][3], sides[1][3])
+    value.backward()  # type: ignore[no-untyped-call]
+    for reader, chunks, states, whole in sides:
+        assert whole.grad is not None, "the loss rests on both sides"
+        for (order, given), state in zip(chunks, states, strict=True):
+            now = _randomness()
+            _set_randomness(state)  # dropout must fall as it did the first time
+            with _precision(reader.model):
+                again = reader.model(given)["sentence_embedding"].float()
+            again.backward(whole.grad[torch.from_numpy(order).to(reader.model.device)])
+            _set_randomness(now)
+    return float(value.detach())
+
+
+def _precision(model: SentenceTransformer) -> AbstractContextManager[Any]:
+    """bfloat16 on a GPU that has it; float32 on a CPU, where bfloat16 is several times slower."""
+    import torch
+
+    if model.device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def _randomness() -> list[Tensor]:
+    import torch
+
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
+
+
+def _set_randomness(states: list[Tensor]) -> None:
+    import torch
+
+    torch.set_rng_state(states[0])
+    if states[1:]:
+        torch.cuda.set_rng_state_all(states[1:])

@@ -1,0 +1,178 @@
+"""Contrastive fine-tuning (R55, R56, R91): the encoder learns from judged queries, and goes back as far as is right.
+
+Judged by queries that the encoder never saw. Where many are judged, those beyond the trial's own teach it; with few,
+two halves of the trial's queries each teach an encoder that the other half is judged with, and all of them the one
+that is kept. Whatever follows (fusion, ranker) is fitted on the same honest evidence.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from resurvey.data.split import folds
+from resurvey.search.encode import load
+from resurvey.train.card import card, save
+from resurvey.train.fit import ndcg
+from resurvey.train.launch import learn
+from resurvey.train.merge import interpolate, weights
+from resurvey.train.task import Course, Dials, HeldOut, Lesson, Task
+from resurvey.treat.attempt import Attempt, Nothing, State
+from resurvey.treat.lesson import held_out_of, task_of
+from resurvey.treat.trial import Trial
+from resurvey.types import Json, Query
+
+LEAST = 100
+"""Judged queries without which an encoder is not trained."""
+SURPLUS = 1000
+"""Judged queries beyond the trial's from which on these alone teach."""
+TOKENS = 900_000
+"""Tokens that are learned from at most, as far as passes can be left out: about ten minutes on two cores."""
+PASSES = 3
+MOST = 128
+"""Tokens that are read of a passage while learning."""
+CHARACTERS = 4.5
+"""Characters a token has, nearly enough."""
+SHORTEST = 32
+"""Dimensions below which nobody cuts a vector."""
+SHARES = (0.25, 0.5, 0.75, 1.0)
+"""How far from the base to the trained weights, tried on held-out queries; 0 is the base."""
+
+
+def contrast(trial: Trial, state: State) -> Attempt | Nothing:
+    """The dense branch under an encoder that learned from judged queries."""
+    if trial.standin:
+        return Nothing("there are no judged queries to learn from")
+    judged = len(trial.surplus) + len(trial.training)
+    if judged < LEAST:
+        return Nothing(f"{judged} judged queries to learn from, at least {LEAST} are needed")
+    if state.root != state.dense:
+        return Nothing("the dense branch is decided before others join it")
+    school = _School(trial, state)
+    made = school.from_surplus() if len(trial.surplus) >= SURPLUS else school.crossed()
+    if made is None:
+        return Nothing("no held-out query was better off, however little of what was learned is kept")
+    node = {**state.dense, "model": made.model}
+    run = trial.run(node)
+    return Attempt(replace(state, root=node, run=run, dense=node), made.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An adapted model, kept, and how it came about."""
+
+    model: str
+    detail: Json
+
+
+@dataclass(frozen=True, slots=True)
+class _School:
+    trial: Trial
+    state: State
+
+    def from_surplus(self) -> Made | None:
+        """One encoder, taught by the surplus, stopped and merged by the trial's training queries."""
+        held = held_out_of(self.trial, self.state, self.trial.training)
+        course, share, detail = self._taught(self.trial.surplus, held)
+        return Made(course, detail) if share else None
+
+    def crossed(self) -> Made | None:
+        """Two encoders for judging, each taught by the half that the other is judged with; and one taught by all."""
+        trial = self.trial
+        training = trial.training
+        half = folds([trial.queries[place] for place in training], 2, trial.settings.integer("seed"))
+        models, shares, steps = {}, [], []
+        for side in (0, 1):
+            held = held_out_of(trial, self.state, training[half != side])
+            taught = [trial.queries[place] for place in training[half == side]]
+            models[side], share, detail = self._taught(taught, held)
+            shares.append(share)
+            steps.append(detail["best step"] / max(1, detail["steps"]))
+        share = float(np.mean(shares))
+        if not share:
+            return None
+        whole = [trial.queries[place] for place in training]
+        model, _, detail = self._taught(whole, None, stop=float(np.mean(steps)), share=share)
+        unseen = dict(zip(training.tolist(), (models[1 - int(side)] for side in half), strict=True))
+        trial.crossed[model] = tuple(unseen.get(place, model) for place in range(len(trial.queries)))
+        return Made(model, {**detail, "halves": [round(found, 2) for found in shares]})
+
+    def _taught(
+        self, queries: Sequence[Query], held: HeldOut | None, *, stop: float = 1.0, share: float | None = None
+    ) -> tuple[str, float, Json]:
+        """Train on queries; the model's reference, how far from the base it lies, and how it went."""
+        trial = self.trial
+        queries = affordable(queries, [d.full_text for d in trial.index.documents], trial.settings.integer("seed"))
+        task, mined = task_of(trial, self.state, queries)
+        dials = dials_for(trial, task, stop)
+        encoder = trial.builder.of(self.state.dense).encoder
+        lesson = Lesson(task, dials, held, (encoder.prompt("query"), encoder.prompt("passage")))
+        place = trial.artefacts.folder.parent / "training" / lesson.key[:16]
+        course = learn(self._source, lesson, place, trial.progress)
+        model = load(self._source).model
+        base = weights(model)
+        trained = weights(load(str(course.model)).model)
+        scores = {0.0: course.log[0]["held out"]}
+        if share is None:
+            for part in SHARES:
+                trial.progress("merging with the base", SHARES.index(part), len(SHARES))
+                interpolate(model, base, trained, part)
+                scores[part] = ndcg(model, lesson)
+            share = max(scores, key=lambda part: (scores[part], -part))
+        interpolate(model, base, trained, share)
+        detail = _detail(course, task, mined.log, scores)
+        with TemporaryDirectory() as folder:
+            save(model, Path(folder) / "model", card(detail, dials, encoder.name, share))
+            kept = trial.artefacts.put_folder(Path(folder) / "model")
+        shutil.rmtree(place)
+        return kept, share, {**detail, "share": share}
+
+    @property
+    def _source(self) -> str:
+        """What is trained on: the encoder, or what an earlier rung made of it."""
+        model = self.state.dense.get("model", "")
+        return str(self.trial.artefacts.folder_of(model)) if model else self.trial.index.encoder.name
+
+
+def affordable(queries: Sequence[Query], documents: Sequence[str], seed: int) -> Sequence[Query]:
+    """As many of the queries, drawn at random, as one pass may cost."""
+    each = _tokens([query.text for query in queries]) / len(queries)
+    reading = min(MOST, _tokens(documents) / len(documents)) / Dials().shared
+    most = int(TOKENS / (each + reading))
+    if len(queries) <= most:
+        return queries
+    return [queries[place] for place in np.sort(np.random.default_rng(seed).choice(len(queries), most, replace=False))]
+
+
+def dials_for(trial: Trial, task: Task, stop: float) -> Dials:
+    """The dials that follow from what there is to learn."""
+    answered = len({place for row in task.positives for place in row})
+    reads = max(answered, len(task.queries) / Dials().shared) * (1 + Dials().extras / Dials().anchors)
+    once = _tokens(task.queries) + reads * min(MOST, _tokens(task.passages) / len(task.passages))
+    passes = int(np.clip(TOKENS / once, 1, PASSES))
+    whole = trial.index.encoder.dimensions
+    shorter = tuple(d for d in (whole // 2, whole // 4) if d >= SHORTEST)
+    return Dials(passes=passes, dimensions=shorter, seed=trial.settings.integer("seed"), stop=stop)
+
+
+def _tokens(texts: Sequence[str]) -> float:
+    return sum(len(text) for text in texts) / CHARACTERS
+
+
+def _detail(course: Course, task: Task, log: Mapping[str, int], scores: Mapping[float, float]) -> Json:
+    removed = {name: count for name, count in log.items() if count and name not in ("candidates", "left")}
+    return {
+        "queries": len(task.queries),
+        "passages": len(task.passages),
+        "steps": course.log[-1]["of"],
+        "best step": course.best["step"],
+        "seconds": course.log[-1]["seconds"],
+        "log": course.log,
+        "mined": removed,
+        "held out by share": {f"{part:g}": score for part, score in scores.items() if score is not None},
+    }
