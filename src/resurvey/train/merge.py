@@ -6,13 +6,14 @@ LM-Cocktail, Xiao et al., 2023). Knows nothing about how far is right.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sentence_transformers import SentenceTransformer
     from torch import Tensor
+
+Weights: TypeAlias = Mapping[str, "Tensor"]
 
 
 def weights(model: SentenceTransformer) -> dict[str, Tensor]:
@@ -20,9 +21,7 @@ def weights(model: SentenceTransformer) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
 
 
-def interpolate(
-    model: SentenceTransformer, base: Mapping[str, Tensor], trained: Mapping[str, Tensor], share: float
-) -> None:
+def interpolate(model: SentenceTransformer, base: Weights, trained: Weights, share: float) -> None:
     """Give `model` the weights that lie `share` of the way from `base` (0) to `trained` (1)."""
     assert base.keys() == trained.keys(), "both are weights of one architecture"
     mixed = {

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,12 +21,15 @@ from resurvey.search.encode import load
 from resurvey.train.card import card, save
 from resurvey.train.fit import ndcg
 from resurvey.train.launch import learn
-from resurvey.train.merge import interpolate, weights
-from resurvey.train.task import Course, Dials, HeldOut, Lesson, Task
+from resurvey.train.merge import Weights, interpolate, weights
+from resurvey.train.task import Course, Dials, Lesson, Task
 from resurvey.treat.attempt import Attempt, Nothing, State
-from resurvey.treat.lesson import held_out_of, task_of
+from resurvey.treat.lesson import held_out_of, parted, task_of
 from resurvey.treat.trial import Trial
 from resurvey.types import Json, Query
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 LEAST = 100
 """Judged queries without which an encoder is not trained."""
@@ -76,61 +80,57 @@ class _School:
     state: State
 
     def from_surplus(self) -> Made | None:
-        """One encoder, taught by the surplus, stopped and merged by the trial's training queries."""
-        held = held_out_of(self.trial, self.state, self.trial.training)
-        course, share, detail = self._taught(self.trial.surplus, held)
-        return Made(course, detail) if share else None
+        """One encoder, taught by queries that nothing else is fitted or judged on."""
+        model, share, _, detail = self._taught(self.trial.surplus)
+        return Made(model, detail) if share else None
 
     def crossed(self) -> Made | None:
         """Two encoders for judging, each taught by the half that the other is judged with; and one taught by all."""
         trial = self.trial
         training = trial.training
         half = folds([trial.queries[place] for place in training], 2, trial.settings.integer("seed"))
-        models, shares, steps = {}, [], []
-        for side in (0, 1):
-            held = held_out_of(trial, self.state, training[half != side])
-            taught = [trial.queries[place] for place in training[half == side]]
-            models[side], share, detail = self._taught(taught, held)
-            shares.append(share)
-            steps.append(detail["best step"] / max(1, detail["steps"]))
-        share = float(np.mean(shares))
+        told = [self._taught([trial.queries[place] for place in training[half == side]]) for side in (0, 1)]
+        share, stop = (float(np.mean([one[place] for one in told])) for place in (1, 2))
         if not share:
             return None
-        whole = [trial.queries[place] for place in training]
-        model, _, detail = self._taught(whole, None, stop=float(np.mean(steps)), share=share)
-        unseen = dict(zip(training.tolist(), (models[1 - int(side)] for side in half), strict=True))
+        model, _, _, detail = self._taught([trial.queries[place] for place in training], (share, stop))
+        unseen = {int(place): told[1 - int(side)][0] for place, side in zip(training, half, strict=True)}
         trial.crossed[model] = tuple(unseen.get(place, model) for place in range(len(trial.queries)))
-        return Made(model, {**detail, "halves": [round(found, 2) for found in shares]})
+        return Made(model, {**detail, "halves": [one[3] for one in told]})
 
     def _taught(
-        self, queries: Sequence[Query], held: HeldOut | None, *, stop: float = 1.0, share: float | None = None
-    ) -> tuple[str, float, Json]:
-        """Train on queries; the model's reference, how far from the base it lies, and how it went."""
-        trial = self.trial
-        queries = affordable(queries, [d.full_text for d in trial.index.documents], trial.settings.integer("seed"))
-        task, mined = task_of(trial, self.state, queries)
-        dials = dials_for(trial, task, stop)
+        self, queries: Sequence[Query], known: tuple[float, float] | None = None
+    ) -> tuple[str, float, float, Json]:
+        """Train on queries: the model's reference, how far from the base it lies, when to stop, and how it went.
+
+        Args:
+            known: how far to go and when to stop (shares); some of the queries are held out to say so otherwise.
+        """
+        trial, seed = self.trial, self.trial.settings.integer("seed")
+        some, asked = parted(queries, seed) if known is None else (list(queries), [])
+        taught = affordable(some, [d.full_text for d in trial.index.documents], seed)
+        task, mined = task_of(trial, self.state, taught)
+        held = held_out_of(trial, self.state, asked) if asked else None
         encoder = trial.builder.of(self.state.dense).encoder
+        dials = dials_for(trial, task, known[1] if known else 1.0)
         lesson = Lesson(task, dials, held, (encoder.prompt("query"), encoder.prompt("passage")))
         place = trial.artefacts.folder.parent / "training" / lesson.key[:16]
         course = learn(self._source, lesson, place, trial.progress)
-        model = load(self._source).model
+        model, trained = load(self._source).model, weights(load(str(course.model)).model)
         base = weights(model)
-        trained = weights(load(str(course.model)).model)
-        scores = {0.0: course.log[0]["held out"]}
-        if share is None:
-            for part in SHARES:
-                trial.progress("merging with the base", SHARES.index(part), len(SHARES))
-                interpolate(model, base, trained, part)
-                scores[part] = ndcg(model, lesson)
-            share = max(scores, key=lambda part: (scores[part], -part))
+        scores = _by_share(model, (base, trained), lesson, course) if held else {}
+        share = max(scores, key=lambda part: (scores[part], -part)) if known is None else known[0]
         interpolate(model, base, trained, share)
-        detail = _detail(course, task, mined.log, scores)
+        detail = {
+            **_detail(course, task, mined.log),
+            "share": share,
+            "held out by share": {f"{p:g}": s for p, s in scores.items()},
+        }
         with TemporaryDirectory() as folder:
             save(model, Path(folder) / "model", card(detail, dials, encoder.name, share))
             kept = trial.artefacts.put_folder(Path(folder) / "model")
         shutil.rmtree(place)
-        return kept, share, {**detail, "share": share}
+        return kept, share, detail["best step"] / max(1, detail["steps"]), detail
 
     @property
     def _source(self) -> str:
@@ -164,8 +164,18 @@ def _tokens(texts: Sequence[str]) -> float:
     return sum(len(text) for text in texts) / CHARACTERS
 
 
-def _detail(course: Course, task: Task, log: Mapping[str, int], scores: Mapping[float, float]) -> Json:
-    removed = {name: count for name, count in log.items() if count and name not in ("candidates", "left")}
+def _by_share(
+    model: SentenceTransformer, ends: tuple[Weights, Weights], lesson: Lesson, course: Course
+) -> dict[float, float]:
+    """NDCG@10 of the held-out queries at every share of SHARES, and at 0; leaves `model` at the last one."""
+    scores = {0.0: float(course.log[0]["held out"])}
+    for share in SHARES:
+        interpolate(model, *ends, share)
+        scores[share] = ndcg(model, lesson)
+    return scores
+
+
+def _detail(course: Course, task: Task, log: Mapping[str, int]) -> Json:
     return {
         "queries": len(task.queries),
         "passages": len(task.passages),
@@ -173,6 +183,5 @@ def _detail(course: Course, task: Task, log: Mapping[str, int], scores: Mapping[
         "best step": course.best["step"],
         "seconds": course.log[-1]["seconds"],
         "log": course.log,
-        "mined": removed,
-        "held out by share": {f"{part:g}": score for part, score in scores.items() if score is not None},
+        "mined": {name: count for name, count in log.items() if count and name not in ("candidates", "left")},
     }

@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+from resurvey.data.split import clusters, folds
+from resurvey.search.analyse import identifiers
 from resurvey.search.candidates import InPassages, Near, Plan, Searched, best_passages, candidates
 from resurvey.search.fuse import ReciprocalRank
 from resurvey.search.index import Index
@@ -18,13 +22,15 @@ from resurvey.treat.attempt import State
 from resurvey.treat.mine import cosines, in_passages, mine
 from resurvey.treat.negatives import Known, Mined, Positives, Rules
 from resurvey.treat.trial import Trial
-from resurvey.types import Floats, Ints, Query
+from resurvey.types import Ints, Query
 
 DEPTH = 50
 """Candidates of each source among which negatives are looked for."""
 NUMBER = 8
 ASKED = 250
-"""Held-out queries that say when to stop and how far to go."""
+"""Queries that say when to stop and how far to go, at most."""
+PARTS = 5
+"""Those queries are one part of so many, where there are few."""
 AMONG = 700
 """Passages among which they must find theirs."""
 RIVALS = 10
@@ -37,6 +43,7 @@ def task_of(trial: Trial, state: State, queries: Sequence[Query]) -> tuple[Task,
     vectors = index.vectors.vectors([query.text for query in queries], "query", trial.progress)
     starts = np.append(index.starts, len(index.owners))
     positives = in_passages(_answers(trial, index, queries), vectors, index.passages, starts)
+    kin = kindred(index.owners, alike(index))
     plan = Plan(
         (
             Near("dense", index.nearest("passages", asked=vectors), vectors, DEPTH),
@@ -48,9 +55,9 @@ def task_of(trial: Trial, state: State, queries: Sequence[Query]) -> tuple[Task,
     )  # fmt: skip
     mined = mine(
         candidates(plan, progress=trial.progress), positives, cosines(vectors, index.passages),
-        Rules(number=NUMBER, depth=DEPTH), known=Known(documents=index.owners, passages=index.passages), scored_by="dense",
+        Rules(number=NUMBER, depth=DEPTH, near=None), known=Known(clusters=kin), scored_by="dense",
     )  # fmt: skip
-    return _compact(index, queries, positives, mined), mined
+    return _compact(index, queries, positives, mined, kin), mined
 
 
 def _answers(trial: Trial, index: Index, queries: Sequence[Query]) -> Positives:
@@ -63,10 +70,9 @@ def _answers(trial: Trial, index: Index, queries: Sequence[Query]) -> Positives:
     return Positives(offsets, np.array([row for found in rows for row in found], dtype=np.int64))
 
 
-def _compact(index: Index, queries: Sequence[Query], positives: Positives, mined: Mined) -> Task:
+def _compact(index: Index, queries: Sequence[Query], positives: Positives, mined: Mined, kin: Ints) -> Task:
     """The task over those passages alone that play a part in it."""
     used = np.unique(np.concatenate([positives.rows, mined.negatives[mined.negatives >= 0]]))
-    kin = kindred(index, used)
 
     def places(rows: Ints) -> tuple[int, ...]:
         return tuple(np.searchsorted(used, rows).tolist())
@@ -75,36 +81,50 @@ def _compact(index: Index, queries: Sequence[Query], positives: Positives, mined
     texts = index.cut.texts
     return Task(
         tuple(query.text for query in queries), tuple(texts[row] for row in used),
-        tuple(map(places, answers)), tuple(places(row[row >= 0]) for row in mined.negatives), tuple(kin.tolist()),
+        tuple(map(places, answers)), tuple(places(row[row >= 0]) for row in mined.negatives), tuple(kin[used].tolist()),
     )  # fmt: skip
 
 
-def kindred(index: Index, rows: Ints, near: float = 0.97) -> Ints:
-    """A label for each passage row: its document's, shared with those of which a passage is all but the same."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+def alike(index: Index) -> Ints:
+    """A label for every passage, shared by those of the same words and the same codes, numbers and dotted names.
 
-    vectors: Floats = index.passages[rows]
-    pairs: list[Ints] = []
-    for start in range(0, len(rows), 1024):
-        one, other = np.nonzero(vectors[start : start + 1024] @ vectors.T >= near)
-        pairs.append(np.stack([one + start, other]).astype(np.int64))
-    joined = np.concatenate(pairs, axis=1)
-    documents, labels = np.unique(index.owners[rows], return_inverse=True)
-    edges = labels[joined[0]], labels[joined[1]]
-    graph = coo_array((np.ones(len(edges[0]), dtype=np.int8), edges), shape=(len(documents),) * 2)
-    return np.asarray(connected_components(graph, directed=False)[1][labels], dtype=np.int64)
+    By words, not by vectors: what an encoder cannot tell apart is what it must learn to (R60).
+    """
+    texts = index.cut.texts
+    same = clusters([Query("", text) for text in texts]).tolist()
+    labels: dict[tuple[int, frozenset[str]], int] = {}
+    codes = (frozenset(identifiers(text, index.language)) for text in texts)
+    return np.array([labels.setdefault(key, len(labels)) for key in zip(same, codes, strict=True)], dtype=np.int64)
 
 
-def held_out_of(trial: Trial, state: State, places: Ints) -> HeldOut:
-    """Some of the queries at `places`, and the passages among which they must find theirs: answers and their rivals."""
+def kindred(owners: Ints, labels: Ints) -> Ints:
+    """A label for every passage: its document's, shared by all documents that have a passage alike.
+
+    Args:
+        owners: the document of every passage.
+        labels: what `alike` says of every passage.
+    """
+    edges = np.unique(owners, return_inverse=True)[1], np.unique(labels, return_inverse=True)[1]
+    documents = 1 + int(edges[0].max(initial=-1))
+    nodes = documents + 1 + int(edges[1].max(initial=-1))
+    graph = coo_array((np.ones(len(owners), dtype=np.int8), (edges[0], documents + edges[1])), shape=(nodes, nodes))
+    return np.asarray(connected_components(graph, directed=False)[1][edges[0]], dtype=np.int64)
+
+
+def parted(queries: Sequence[Query], seed: int) -> tuple[list[Query], list[Query]]:
+    """Queries that teach, and those that say when to stop: a fifth, `ASKED` at most; near-duplicates stay together."""
+    fold = folds(queries, max(PARTS, len(queries) // ASKED), seed)
+    taught, asked = np.flatnonzero(fold), np.flatnonzero(fold == 0)
+    return [queries[int(place)] for place in taught], [queries[int(place)] for place in asked]
+
+
+def held_out_of(trial: Trial, state: State, queries: Sequence[Query]) -> HeldOut:
+    """Queries, and the passages among which they must find theirs: answers and their rivals."""
     rng = np.random.default_rng(trial.settings.integer("seed"))
-    chosen = np.sort(rng.choice(places, min(ASKED, len(places)), replace=False))
-    queries = [trial.queries[place] for place in chosen]
     index = trial.builder.of(state.dense)
     vectors = index.vectors.vectors([query.text for query in queries], "query", trial.progress)
     starts = np.append(index.starts, len(index.owners))
-    runs = [trial.run(state.dense), trial.run(state.lexical)]
+    runs = [trial.builder.node({**node, "depth": DEPTH}).search(queries) for node in (state.dense, state.lexical)]
     needed, rivals = set[int](), set[int]()
     for query, vector in zip(queries, vectors, strict=True):
         answers = [d for d, grade in trial.qrels[query.id].items() if grade > 0]
