@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from resurvey.errors import Problem, ResurveyError
 from resurvey.protocols import Encoder, Retriever
+from resurvey.search.adapter import load_adapter
 from resurvey.search.compose import Then
 from resurvey.search.dense import Dense
 from resurvey.search.features import Evidence
@@ -30,9 +31,10 @@ def lexical(depth: int, identifiers: float = 0.0) -> Json:
     return {"stage": "lexical", "depth": depth, **({"identifiers": identifiers} if identifiers else {})}
 
 
-def dense(depth: int, *, view: str = "passages", transform: str = "none") -> Json:
-    """Exact cosine search over a view of the corpus."""
-    return {"stage": "dense", "view": view, "transform": transform, "depth": depth}
+def dense(depth: int, *, view: str = "passages", transform: str = "none", adapter: str = "") -> Json:
+    """Exact cosine search over a view of the corpus; `adapter` is the reference of what moves the queries first."""
+    node = {"stage": "dense", "view": view, "transform": transform, "depth": depth}
+    return {**node, "adapter": adapter} if adapter else node
 
 
 def characters(depth: int) -> Json:
@@ -81,7 +83,7 @@ def describe(node: Json) -> str:
             if node["transform"] == "none"
             else f", {node['transform']}d".replace("centerd", "centred").replace("standardised", "standardised")
         )
-        return f"dense over {node['view']}{moved}"
+        return f"dense over {node['view']}{moved}{', adapted' if node.get('adapter') else ''}"
     if stage == "fused":
         rule = node["rule"]
         inputs = [describe(child) for child in node["inputs"]]
@@ -107,7 +109,7 @@ class Builder:
         self._evidence: dict[str, Evidence] = {}
         self._stages: Mapping[str, Callable[[Json], Retriever]] = {
             "lexical": lambda node: Lexical(index, node["depth"], node.get("identifiers", 0.0)),
-            "dense": lambda node: Dense(index, node["view"], node["transform"], node["depth"]),
+            "dense": self._dense,
             "characters": lambda node: Characters(index, node["depth"]),
             "memory": lambda node: Memory(index, load_judged(artefacts.get(node["judged"])), depth=node["depth"]),
             "fused": self._fused,
@@ -152,6 +154,10 @@ class Builder:
                 else Evidence(self.index)
             )
         return self._evidence[judged]
+
+    def _dense(self, node: Json) -> Retriever:
+        adapter = load_adapter(self.artefacts.get(node["adapter"])) if node.get("adapter") else None
+        return Dense(self.index, node["view"], node["transform"], node["depth"], adapter)
 
     def _fused(self, node: Json) -> Retriever:
         return Fuse([self.node(child) for child in node["inputs"]], rule_of(node), node["depth"])
