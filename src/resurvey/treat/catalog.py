@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from resurvey.errors import Problem, ResurveyError
+from resurvey.treat.adapter import adapter
 from resurvey.treat.attempt import Treatment
 from resurvey.treat.center import center
 from resurvey.treat.hybrid import hybrid
@@ -42,6 +43,14 @@ CATALOG: tuple[Row, ...] = (
         "Search long documents in passages that the encoder reads whole.",
     ),
     Row("center", center, "small", "candidates", 3, "Subtract the mean of all embeddings, or standardise them."),
+    Row(
+        "adapter",
+        adapter,
+        "small",
+        "candidates",
+        3,
+        "Move queries by a learned linear map towards what answers them; documents keep their vectors.",
+    ),
     Row(
         "hybrid",
         hybrid,
