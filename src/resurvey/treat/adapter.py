@@ -24,7 +24,7 @@ from resurvey.treat.trial import Trial
 from resurvey.types import Doubles, Floats, Ints, Json, Run
 
 LEAST = 40
-"""Judged queries to learn from; with 50, see docs/decisions.md."""
+"""Judged queries to learn from, as the trees ask for; where it begins to pay is not measured yet."""
 STEPS = (1, 2, 4, 8)
 RANKS = (64, 0)
 """Directions in which queries may move; 0: all."""
