@@ -18,7 +18,7 @@ import pytest
 from resurvey import __version__, cli
 from resurvey.types import Document, Query
 
-FEW = ("passages", "center", "hybrid", "identifiers")
+FEW = ("passages", "center", "adapter", "hybrid", "identifiers")
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def test_status_names_what_is_done_what_is_live_and_what_comes_next(root: Path, 
     assert (facts["documents"], facts["queries"]) == (20, 60)
     assert facts["judged queries"] == "40 train, 14 dev, 6 test"
     assert [part.split()[0] for part in facts["stages done"].split(", ")] == ["diagnose", "decide", "treat", "promote", "report"]  # fmt: skip
-    assert facts["candidates"].startswith("6, ")
+    assert facts["candidates"].startswith("7, ")
     assert facts["live"].endswith("snapshot 1")
     assert found["next"].startswith(f"open {root / 'reports' / 'report.html'}")
     assert "report.html" in shown.replace("\n", "")
@@ -304,7 +304,10 @@ def test_an_unknown_candidate_is_answered_with_those_there_are(root: Path, broug
 def test_an_unknown_step_is_answered_with_those_there_are(root: Path) -> None:
     ended = call("treat", root, "hybird")
     assert ended.code == 1
-    assert "'hybird' is no treatment; there are passages, center, hybrid, identifiers, ranker, memory" in ended.err
+    assert (
+        "'hybird' is no treatment; there are passages, center, contrast, adapter, hybrid, identifiers, ranker, memory"
+        in ended.err
+    )
 
 
 def test_commands_before_a_run_name_it(brought: Path, model_folder: Path, tmp_path: Path) -> None:

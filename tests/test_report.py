@@ -55,6 +55,8 @@ def hostile(
     root = folder / "<b>ws"
     loop.init(root, sources, {"model": str(model_folder), **VALUES})
     loop.run(Session(Workspace.open(root)), "small")
+    switch(Workspace.open(root), Live("0003-adapter", 1), "promote")  # so that something is live which moves rankings
+    loop.report(Session(Workspace.open(root)))
     return root
 
 
@@ -125,7 +127,14 @@ def test_hostile_titles_ids_and_names_are_shown_as_text(page: str) -> None:
 
 def test_every_rung_and_every_untouched_pipeline_is_on_the_page(page: str, facts: dict[str, Any]) -> None:
     shown = Page(page).text
-    assert [rung["treatment"] for rung in facts["rungs"]] == ["passages", "center", "hybrid", "identifiers", "ranker"]
+    assert [rung["treatment"] for rung in facts["rungs"]] == [
+        "passages",
+        "center",
+        "adapter",
+        "hybrid",
+        "identifiers",
+        "ranker",
+    ]
     for rung in facts["rungs"]:
         assert rung["id"] in shown
         assert rung["reason"] in shown
@@ -253,11 +262,11 @@ def test_what_the_sample_cannot_show_and_what_comes_next_are_on_the_page(page: s
 
 
 def test_what_is_live_is_marked(workspace: Workspace) -> None:
-    switch(workspace, Live("0003-hybrid", 1), "promote")
+    switch(workspace, Live("0004-hybrid", 1), "promote")
     page = loop.report(Session(workspace))
     text = page.read_text()
-    assert read_json(page.with_suffix(".json"))["live"] == "0003-hybrid"
-    assert re.search(r"0003-hybrid\s*<strong>live</strong>", text)
+    assert read_json(page.with_suffix(".json"))["live"] == "0004-hybrid"
+    assert re.search(r"0004-hybrid\s*<strong>live</strong>", text)
     assert text.count("<strong>live</strong>") == 1
 
 

@@ -82,8 +82,17 @@ RULES: tuple[Rule, ...] = (
         overrides="article C asks for 10,000 pairs first; measured, a few hundred already pay",
     ),
     Rule(
-        "hybrid",
+        "adapter",
         4,
+        lambda f: f.judged >= 40,
+        lambda f: f"{f.judged} judged queries show where yours point and where their answers lie; a linear map between",
+        (0, 18),
+        "seconds to fit, nothing to re-index, one small product a query",
+        "measured on three collections",
+    ),
+    Rule(
+        "hybrid",
+        5,
         lambda f: f.documents > 0,
         lambda f: f"RRF changes dense by {f.value('R16-lift'):+.1f} points; a learned weight can also refuse to fuse",
         (0, 12),
@@ -93,7 +102,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "identifiers",
-        5,
+        6,
         lambda f: f.value("R14-queries", f.value("R14-corpus")) > 0,
         lambda f: (
             f"{f.value('R14-queries', f.value('R14-corpus')):.2f} % of the tokens mix letters and digits; "
@@ -106,7 +115,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "ranker",
-        6,
+        7,
         lambda f: f.judged >= 40,
         lambda f: (
             f"for {f.value('R18-ranking'):.0f} % of the queries the right document is in the top 20 but not first"
@@ -118,7 +127,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "memory",
-        7,
+        8,
         lambda f: f.judged >= 40 and f.asked_again >= ASKED_AGAIN,
         lambda f: f"{f.judged} judged queries tell which documents answer what; new queries resemble them",
         (0, 17),

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from resurvey.errors import ResurveyError
+from resurvey.search.adapter import Adapter
 from resurvey.search.compose import Composable, first_stage
 from resurvey.search.index import Index
 from resurvey.search.mapped import slices
@@ -23,12 +25,25 @@ def similarities(index: Index, queries: Sequence[Query], view: str, transform: s
 
 
 class Dense(Composable):
-    """Cosine search over one view of the corpus, centred or standardised if asked."""
+    """Cosine search over one view of the corpus, centred or standardised if asked, queries adapted if asked."""
 
     name = NAME
 
-    def __init__(self, index: Index, view: str = "passages", transform: str = "none", depth: int = 100) -> None:
+    def __init__(
+        self,
+        index: Index,
+        view: str = "passages",
+        transform: str = "none",
+        depth: int = 100,
+        adapter: Adapter | None = None,
+    ) -> None:
+        if adapter is not None and adapter.dimensions != index.encoder.dimensions:
+            raise ResurveyError(
+                f"the adapter maps vectors of {adapter.dimensions} numbers, the encoder's have {index.encoder.dimensions}",
+                "resurvey treat DIR adapter",
+            )
         self.index = index
+        self.adapter = adapter
         self.view = view
         self.transform = transform
         self.depth = depth
@@ -40,6 +55,7 @@ class Dense(Composable):
         asked = self.index.vectors.vectors([query.text for query in queries], "query", self.index.progress)
         for part in slices(len(queries), BLOCK):
             vectors = self.index.transformed(asked[part], self.transform)
+            vectors = vectors if self.adapter is None else self.adapter.moved(vectors)
             for query, (rows, scores) in zip(queries[part], self._documents(vectors), strict=True):
                 rankings[query.id] = first_stage(NAME, self.index.ids[rows].tolist(), scores)
         return Run(NAME, rankings)

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from resurvey.errors import Problem, ResurveyError
 from resurvey.protocols import Encoder, Retriever
+from resurvey.search.adapter import load_adapter
 from resurvey.search.compose import Then
 from resurvey.search.dense import Dense
 from resurvey.search.encode import load
@@ -33,9 +34,15 @@ def lexical(depth: int, identifiers: float = 0.0) -> Json:
     return {"stage": "lexical", "depth": depth, **({"identifiers": identifiers} if identifiers else {})}
 
 
-def dense(depth: int, *, view: str = "passages", transform: str = "none", model: str = "") -> Json:
-    """Cosine search over a view of the corpus, in the space of an adapted model where one is named."""
-    return {"stage": "dense", "view": view, "transform": transform, "depth": depth, **_of(model)}
+def dense(depth: int, *, view: str = "passages", transform: str = "none", model: str = "", adapter: str = "") -> Json:
+    """Cosine search over a view of the corpus.
+
+    Args:
+        model: an adapted model, in whose space it searches instead of the encoder's.
+        adapter: what moves the queries first.
+    """
+    node = {"stage": "dense", "view": view, "transform": transform, "depth": depth, **_of(model)}
+    return {**node, "adapter": adapter} if adapter else node
 
 
 def characters(depth: int) -> Json:
@@ -89,8 +96,8 @@ def describe(node: Json) -> str:
             if node["transform"] == "none"
             else f", {node['transform']}d".replace("centerd", "centred").replace("standardised", "standardised")
         )
-        adapted = "adapted " if node.get("model") else ""
-        return f"{adapted}dense over {node['view']}{moved}"
+        trained = "trained " if node.get("model") else ""
+        return f"{trained}dense over {node['view']}{moved}{', adapted' if node.get('adapter') else ''}"
     if stage == "fused":
         rule = node["rule"]
         inputs = [describe(child) for child in node["inputs"]]
@@ -130,7 +137,7 @@ class Builder:
         self._evidence: dict[tuple[str, str], Evidence] = {}
         self._stages: Mapping[str, Callable[[Json], Retriever]] = {
             "lexical": lambda node: Lexical(index, node["depth"], node.get("identifiers", 0.0)),
-            "dense": lambda node: Dense(self.of(node), node["view"], node["transform"], node["depth"]),
+            "dense": self._dense,
             "characters": lambda node: Characters(index, node["depth"]),
             "memory": lambda node: Memory(
                 self.of(node), load_judged(artefacts.get(node["judged"])), depth=node["depth"]
@@ -189,6 +196,10 @@ class Builder:
                 else Evidence(self.in_space(model))
             )
         return self._evidence[judged, model]
+
+    def _dense(self, node: Json) -> Retriever:
+        adapter = load_adapter(self.artefacts.get(node["adapter"])) if node.get("adapter") else None
+        return Dense(self.of(node), node["view"], node["transform"], node["depth"], adapter)
 
     def _fused(self, node: Json) -> Retriever:
         return Fuse([self.node(child) for child in node["inputs"]], rule_of(node), node["depth"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from resurvey.errors import Problem, ResurveyError
+from resurvey.treat.adapter import adapter
 from resurvey.treat.attempt import Treatment
 from resurvey.treat.center import center
 from resurvey.treat.contrast import contrast
@@ -50,6 +51,14 @@ CATALOG: tuple[Row, ...] = (
         "candidates",
         math.inf,
         "Train the encoder on judged queries against mined negatives, and go as far from the base as helps.",
+    ),
+    Row(
+        "adapter",
+        adapter,
+        "small",
+        "candidates",
+        3,
+        "Move queries by a learned linear map towards what answers them; documents keep their vectors.",
     ),
     Row(
         "hybrid",

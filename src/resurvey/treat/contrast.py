@@ -61,7 +61,7 @@ def contrast(trial: Trial, state: State) -> Attempt | Nothing:
     made = school.from_surplus() if len(trial.surplus) >= SURPLUS else school.crossed()
     if made is None:
         return Nothing("no held-out query was better off, however little of what was learned is kept")
-    node = {**state.dense, "model": made.model}
+    node = {**{key: value for key, value in state.dense.items() if key != "adapter"}, "model": made.model}
     run = trial.run(node)
     return Attempt(replace(state, root=node, run=run, dense=node), made.detail)
 

@@ -96,6 +96,11 @@ class Trial:
             self._runs[key] = self._search(node)
         return self._runs[key]
 
+    def keep(self, node: Json, run: Run) -> None:
+        """Let an out-of-fold run stand for a node that was fitted on these queries, for whatever is fitted on top."""
+        assert node["depth"] == self.depth, "shallower nodes are cut from the full depth"
+        self._runs[node_key(node)] = run
+
     def _search(self, node: Json) -> Run:
         if node["stage"] == "fused":
             return fuse([self.run(child) for child in node["inputs"]], rule_of(node), node["depth"])
