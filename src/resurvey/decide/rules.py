@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from resurvey.search.memory import ASKED_AGAIN
 from resurvey.types import Diagnosis
 
+OPEN_BASES = ("BAAI/bge-base-en-v1.5", "intfloat/multilingual-e5-base")
+"""Open encoders that train well on a CPU or one GPU (both MIT licensed): English, and a hundred languages."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -25,6 +28,8 @@ class Facts:
     """Judged training queries; 0 where stand-ins serve."""
     asked_again: float = 1.0
     """Share of the judged queries that share a document with another."""
+    weights: bool = True
+    """Whether the encoder's weights are here, so that it could be trained; those of an endpoint are not."""
 
     def value(self, id: str, default: float = 0.0) -> float:
         """A finding's value, or the default where it was not measured."""
@@ -114,6 +119,16 @@ RULES: tuple[Rule, ...] = (
 )
 
 AVOID: tuple[Rule, ...] = (
+    Rule(
+        "training this encoder",
+        0,
+        lambda f: not f.weights,
+        lambda f: (
+            f"its weights are behind an endpoint; all rungs that need none run on your {f.documents} documents. "
+            f"To train, init anew with an open base, --model {OPEN_BASES[0]} (or {OPEN_BASES[1]} for languages besides English), and compare"
+        ),
+        source="R07",
+    ),
     Rule(
         "memory of judged queries",
         0,
