@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from embedding_server import Server, serve
 from hypothesis import given
+from hypothesis import settings as tried
 from hypothesis import strategies as st
 
 from resurvey import settings
@@ -134,7 +135,6 @@ def test_a_fingerprint_stays_while_the_vectors_only_tremble(server: Server, tmp_
     server.embed = lambda texts: moved(still(texts), 0.005)
     again = opened(server, tmp_path)
     assert again.fingerprint == first.fingerprint
-    assert not np.array_equal(first.encode(["pump"], "query"), moved(still(["pump"]), 0.0))
 
 
 def test_another_address_of_the_same_model_is_the_same_encoder(server: Server, tmp_path: Path) -> None:
@@ -193,6 +193,7 @@ def test_a_named_tokenizer_cuts_as_the_model_does(encoder: SentenceEncoder, mode
 
 
 @given(st.text())
+@tried(max_examples=50)
 def test_an_estimate_covers_every_character_but_white_space(text: str) -> None:
     spans = Estimated().offsets([text])[0]
     covered = {place for start, end in spans for place in range(start, end)}
