@@ -68,12 +68,13 @@ def ran(
     return tmp_path / "ws"
 
 
-def test_every_rung_that_needs_no_weights_runs_and_an_open_base_is_offered(ran: Path) -> None:
+def test_every_rung_that_needs_no_weights_runs_and_an_open_base_is_offered(ran: Path, server: Server) -> None:
     planned = [step["treatment"] for step in read_json(ran / "plan.json")["steps"]]
     tried = [id[5:] for id in read_json(ran / "candidates" / "ladder.json")["candidates"]]
     assert tried == planned
     assert {"passages", "hybrid", "identifiers"} <= set(tried) <= {row.name for row in available("small")}
     assert read_json(ran / "live.json")["candidate"]
+    assert f"tiny at {server.url}" in json.loads(call("status", ran, "--json").out)["facts"]["encoder"]
     advice = {step["treatment"]: step["reason"] for step in read_json(ran / "plan.json")["avoid"]}
     assert "--model BAAI/bge-base-en-v1.5" in advice["training this encoder"]
 
@@ -100,7 +101,7 @@ def test_nothing_is_embedded_twice(ran: Path, server: Server) -> None:
 
 
 def test_a_run_stops_where_the_model_was_exchanged(ran: Path, server: Server) -> None:
-    before = read_json(ran / "live.json")
+    before, diagnosed = read_json(ran / "live.json"), read_json(ran / "manifests" / "diagnose.json")["key"]
     still = server.embed
     server.embed = lambda texts: still(texts)[:, ::-1]
     for command in (("run", ran), ("search", ran, "pump leak")):
@@ -111,7 +112,8 @@ def test_a_run_stops_where_the_model_was_exchanged(ran: Path, server: Server) ->
     assert read_json(ran / "live.json") == before
     next(iter((ran / "index" / "engines").glob("endpoint-*.json"))).unlink()
     assert call("run", ran).code == 0  # everything anew, in the new space
-    assert read_json(ran / "live.json") == before or read_json(ran / "live.json")["candidate"] != before["candidate"]
+    assert len(list((ran / "index" / "vectors").iterdir())) == 2
+    assert read_json(ran / "manifests" / "diagnose.json")["key"] != diagnosed
 
 
 def test_a_run_whose_endpoint_fails_goes_on_later(server: Server, beir_folder: Path, tmp_path: Path) -> None:

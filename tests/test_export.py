@@ -70,7 +70,6 @@ def executed(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return capsys.readouterr().out
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 def test_the_block_of_the_readme_loads_everything(
     exported: Exported, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,7 +78,8 @@ def test_the_block_of_the_readme_loads_everything(
     scores = [float(line.split()[0]) for line in printed[:5]]
     assert scores == sorted(scores, reverse=True)
     assert all(re.fullmatch(r"[\d.]+ d\d+ .+", line) for line in printed[:5])
-    assert printed[6] == "the run: 60 queries, 1200 rows"
+    run = (Path(exported.folder) / "runs" / f"{exported.candidate}.trec").read_text().splitlines()
+    assert printed[6] == f"the run: 60 queries, {len(run)} rows"
 
 
 def test_the_readme_names_every_part_and_no_other(exported: Exported) -> None:
@@ -185,7 +185,6 @@ def server(encoder: SentenceEncoder) -> Iterator[Server]:
     running.server_close()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 def test_an_endpoint_has_no_model_to_export_and_the_readme_asks_it(
     server: Server, beir_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -169,7 +169,7 @@ def _readme(session: Session, id: str, recipe: Json, parts: dict[str, str]) -> s
     rows = "\n".join(f"| `{name}` | {sentence} |" for name, sentence in parts.items())
     run = next((name for name in parts if name.startswith("runs/")), "")
     reading = (
-        f'\nrun = [line.split() for line in open("{run}", encoding="utf-8")]\n'
+        f'\nrun = [line.split() for line in Path("{run}").read_text("utf-8").splitlines()]\n'
         'print("the run:", len({row[0] for row in run}), "queries,", len(run), "rows")\n'
         if run
         else ""
@@ -189,14 +189,14 @@ From inside this folder, with numpy{" and sentence-transformers" if session.weig
 ```python
 {_embedding(session)}
 vectors = np.load("vectors/{view}.npy", mmap_mode="r")
-ids = open("vectors/{view}.ids.txt", encoding="utf-8").read().splitlines()
+ids = Path("vectors/{view}.ids.txt").read_text("utf-8").splitlines()
 rows = pq.read_table("vectors/{view}.parquet")
 
 scores = vectors @ embed("your query")
 for row in np.argsort(-scores)[:5].tolist():
     print(f"{{scores[row]:.3f}}", ids[row], rows["text"][row].as_py()[:60])
 
-recipe = json.load(open("recipe.json", encoding="utf-8"))
+recipe = json.loads(Path("recipe.json").read_text("utf-8"))
 print("the recipe begins with:", recipe["root"]["stage"])
 {reading}```
 
@@ -212,6 +212,7 @@ def _embedding(session: Session) -> str:
     prompt = session.encoder.prompt("query")
     if session.weights:
         return f"""import json
+from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from sentence_transformers import SentenceTransformer
@@ -230,6 +231,7 @@ def embed(text):
     return f"""import json
 import os
 import urllib.request
+from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 

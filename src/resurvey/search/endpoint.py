@@ -35,8 +35,8 @@ AT_ONCE = 4
 UNKNOWN_LIMIT = 512
 """Tokens that reach the model where nobody says how many it reads: few read less."""
 SAME = 0.9999
-"""Least cosine between a probe's vectors then and now. Batches and hardware move float16 vectors by 1e-5 or so,
-another model's (or another version's) by far more."""
+"""Least cosine between a probe's vectors then and now. Another batch moved vectors of all-MiniLM by 1e-6 in
+float16 and 8e-5 in bfloat16 (docs/decisions.md); another model, or another version, moves them by far more."""
 ROUNDED = 3
 """Decimals of the probe vectors that enter the fingerprint."""
 AGAIN = "then the same command again"
