@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from embedding_server import Answer, Server, serve
 
 from resurvey.calls import EndpointError, Patience, post
 
-QUICK = Patience(tries=3, first_wait=0.01, longest_wait=0.5, timeout=5)
+QUICK = Patience(tries=3, first_wait=0.01, longest_wait=0.5, timeout=30)
 
 
 @pytest.fixture
@@ -78,10 +79,11 @@ def test_retry_after_is_obeyed_in_seconds_and_as_a_date(server: Server) -> None:
     server.before = failing(1, 429, {"Retry-After": "0.3"})
     began = time.monotonic()
     ask(server)
-    assert 0.3 <= time.monotonic() - began < 3
+    assert time.monotonic() - began >= 0.3
+    began = time.monotonic()
     server.before = failing(1, 429, {"Retry-After": email.utils.formatdate(time.time() - 60, usegmt=True)})
-    ask(server, Patience(tries=2, first_wait=30, longest_wait=30))  # a date that is over: at once
-    assert time.monotonic() - began < 10
+    ask(server, Patience(tries=2, first_wait=60, longest_wait=60))  # a date that is over: at once
+    assert time.monotonic() - began < 60
 
 
 def test_nobody_waits_an_hour(server: Server) -> None:
@@ -91,8 +93,12 @@ def test_nobody_waits_an_hour(server: Server) -> None:
 
 
 def test_a_slow_endpoint_is_given_up(server: Server) -> None:
-    server.before = lambda _: time.sleep(0.4)
-    error = refused(server, Patience(tries=2, first_wait=0.01, timeout=0.1))
+    over = threading.Event()
+    server.before = lambda _: None if over.wait(60) else None
+    try:
+        error = refused(server, Patience(tries=2, first_wait=0.01, timeout=0.1))
+    finally:
+        over.set()
     assert (error.status, error.problems[0].what) == (0, "does not answer within 0.1 s, after 2 tries")
 
 

@@ -22,7 +22,7 @@ VALUES = 'endpoint_tokenizer = "{model}"\ndepth = 20\nfolds = 3\npassage_tokens 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "PATIENCE", Patience(tries=2, first_wait=0.01, timeout=10))
+    monkeypatch.setattr(calls, "PATIENCE", Patience(tries=2, first_wait=0.01, timeout=60))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 

@@ -22,7 +22,7 @@ from resurvey.search.endpoint import BATCH, Endpoint, EndpointEncoder, endpoint_
 from resurvey.search.tokens import Estimated, Named
 from resurvey.types import Floats
 
-QUICK = Patience(tries=2, first_wait=0.01, timeout=10)
+QUICK = Patience(tries=2, first_wait=0.01, timeout=60)
 TEXTS = ["replace the valve", "pump leak", "", "test rotor noise " * 30]
 
 
