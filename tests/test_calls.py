@@ -94,7 +94,7 @@ def test_nobody_waits_an_hour(server: Server) -> None:
 
 def test_a_slow_endpoint_is_given_up(server: Server) -> None:
     over = threading.Event()
-    server.before = lambda _: None if over.wait(60) else None
+    server.before = lambda _: over.wait(60) and None
     try:
         error = refused(server, Patience(tries=2, first_wait=0.01, timeout=0.1))
     finally:
