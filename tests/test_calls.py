@@ -120,7 +120,7 @@ def test_the_key_goes_where_it_was_meant_to_and_is_never_repeated(
     error = refused(server, key_env="MY_KEY")
     assert error.problems[0].what == "answers 401: … is no key"
     assert "another key" in error.next
-    server.before = failing(9, 307, {"Location": "http://elsewhere.invalid/v1"})
+    server.before = failing(9, 302, {"Location": "http://elsewhere.invalid/v1"})
     assert "it has moved to http://elsewhere.invalid/v1" in refused(server, key_env="MY_KEY").problems[0].what
 
 
