@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from resurvey.decide.plan import decide
-from resurvey.decide.rules import AVOID, RULES, Facts, Rule
+from resurvey.decide.rules import AVOID, OPEN_BASES, RULES, Facts, Rule
 from resurvey.diagnose.levels import BANDS
 from resurvey.treat.catalog import CATALOG, EFFORTS, available
 from resurvey.types import Diagnosis, Finding, plan_from_json, to_json
@@ -186,3 +186,11 @@ def test_nothing_is_expected_to_bring_more_than_is_missing() -> None:
     found = replace(facts(HEALTHY), diagnosis=Diagnosis((means,), "judgments"))
     expected = {step.treatment: step.expected for step in decide(found, "small", EVERYTHING).steps}
     assert expected["hybrid"] == "+0 to +3 points"
+
+
+def test_an_encoder_without_weights_is_not_trained_and_an_open_base_is_named() -> None:
+    there = facts(HEALTHY)
+    assert "training this encoder" not in avoided(there)
+    away = replace(there, weights=False)
+    assert f"--model {OPEN_BASES[0]}" in avoided(away)["training this encoder"]
+    assert planned(away) == planned(there)

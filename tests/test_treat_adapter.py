@@ -11,15 +11,18 @@ from test_treat import collected, start
 
 from resurvey.search import recipe
 from resurvey.search.adapter import load_adapter
+from resurvey.search.compose import Then
 from resurvey.search.encode import SentenceEncoder
 from resurvey.search.index import open_index
+from resurvey.search.ranker import FeatureRanker
 from resurvey.search.recipe import Builder
 from resurvey.settings import Settings
 from resurvey.treat.adapter import adapter
 from resurvey.treat.adapting import Lesson, adapter_of, confused, path
 from resurvey.treat.attempt import Attempt, Nothing
+from resurvey.treat.ranker import ranker
 from resurvey.treat.trial import Trial, judged_trial
-from resurvey.types import Document, Floats, Query
+from resurvey.types import Document, Floats, Query, Run
 from resurvey.workspace import Artefacts
 
 Make = Callable[[int], Trial]
@@ -155,3 +158,23 @@ def test_an_artefact_is_what_a_new_builder_searches_with(make: Make) -> None:
     fresh = Builder(trial.index, Artefacts(trial.artefacts.folder)).node(answer.state.root).search(asked)
     again = trial.builder.node(answer.state.root).search(asked)
     assert [list(fresh[q.id].documents) for q in asked] == [list(again[q.id].documents) for q in asked]
+
+
+def test_trees_on_top_are_told_what_the_adapted_branch_found_out_of_fold(make: Make) -> None:
+    trial = make(160)
+    answer = adapter(trial, start(trial))
+    assert isinstance(answer, Attempt)
+    ranked = ranker(trial, answer.state)
+    assert isinstance(ranked, Attempt)
+    served = trial.builder.node(ranked.state.root)
+    assert isinstance(served, Then)
+    assert isinstance(served.second, FeatureRanker)
+    evidence = served.second.evidence
+    column = evidence.names.index("adapted score")
+    query = trial.queries[3]
+    pool = Run("pool", {query.id: trial.run(answer.state.dense)[query.id]})
+    told = evidence.pairs([query], pool).rows[:, column]
+    assert told == pytest.approx(answer.state.run[query.id].scores, abs=1e-4)
+    assert np.isnan(evidence.pairs([query], trial.run(recipe.lexical(trial.depth))).rows[:, column]).all()
+    assert "adapted score" not in trial.builder.evidence().names
+    assert served.search(trial.queries[:2])

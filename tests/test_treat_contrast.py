@@ -139,8 +139,8 @@ def test_a_ranker_on_top_reads_the_evidence_of_the_model_that_never_saw_the_quer
     asked: list[tuple[str, frozenset[str]]] = []
     evidence = trial.builder.evidence
 
-    def watched(judged: str = "", model: str = "") -> object:
-        inner = evidence(judged, model)
+    def watched(judged: str = "", model: str = "", *, adapted: bool = False) -> object:
+        inner = evidence(judged, model, adapted=adapted)
         pairs = inner.pairs
         inner.pairs = lambda queries, run: (
             asked.append((model, frozenset(q.id for q in queries))),

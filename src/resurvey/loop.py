@@ -92,7 +92,7 @@ def diagnose(session: Session) -> Diagnosis:
     from resurvey.session import base_key
 
     workspace = session.workspace
-    with _stage(workspace, "diagnose", base_key(workspace), workspace.diagnosis) as stale:
+    with _stage(workspace, "diagnose", base_key(session), workspace.diagnosis) as stale:
         if stale:
             from resurvey.diagnose.examine import Patient, examine
             from resurvey.treat.ladder import BASE, LEXICAL, RRF, baseline_nodes
@@ -123,7 +123,7 @@ def decide(session: Session, effort: str) -> Plan:
             judged = 0 if session.standin else len(session.trial.training)
             facts = Facts(
                 diagnosis, len(session.trial.index.documents), len(parts.passages), parts.long_documents, judged,
-                session.trial.memory.asked_again, len(session.trial.surplus),
+                session.trial.memory.asked_again, len(session.trial.surplus), session.weights,
             )  # fmt: skip
             names = [row.name for row in available(effort)]
             write_json(workspace.plan, to_json(plan(facts, effort, names)))

@@ -43,13 +43,22 @@ class Session:
 
         return collection.load(self.workspace.data)
 
+    @property
+    def weights(self) -> bool:
+        """Whether the encoder's weights are here, so that it could be trained; those of an endpoint are not."""
+        return not self.settings.text("endpoint_url")
+
     @functools.cached_property
     def encoder(self) -> Encoder:
         """The encoder the settings name."""
         from resurvey.search.encode import open_encoder
+        from resurvey.search.endpoint import endpoint_of, open_endpoint
 
         self.progress("loading the encoder", 0, 1)
-        folder, size = self.workspace.index / "engines", sum(len(d.full_text) for d in self.collection.documents)
+        folder = self.workspace.index / "engines"
+        if (endpoint := endpoint_of(self.settings)) is not None:
+            return open_endpoint(endpoint, folder)
+        size = sum(len(d.full_text) for d in self.collection.documents)
         name, engine = self.settings.text("model"), self.settings.text("engine")
         precision = self.settings.text("precision")
         if precision == "int8":
@@ -172,8 +181,13 @@ class Session:
         return trial
 
 
-def base_key(workspace: Workspace) -> str:
-    """Key of everything that rests on the data and the encoder alone."""
+def base_key(session: Session) -> str:
+    """Key of everything that rests on the data and the encoder alone.
+
+    An endpoint is asked whether it is still the encoder it was.
+    """
     from resurvey.search.encode import source_digest
 
-    return workspace.key(workspace.data_key(), source_digest(workspace.settings.text("model")))
+    workspace = session.workspace
+    source = source_digest(workspace.settings.text("model")) if session.weights else session.encoder.fingerprint
+    return workspace.key(workspace.data_key(), source)

@@ -34,6 +34,26 @@ class Setting:
 TABLE: tuple[Setting, ...] = (
     Setting("model", "bundled", "Encoder: `bundled`, a sentence-transformers folder, or a hub name."),
     Setting(
+        "endpoint_url",
+        "",
+        "An OpenAI-compatible address such as https://host/v1: `model` is then what it calls its model, and embeds there.",
+    ),
+    Setting("endpoint_dimensions", 0, "Length of vectors to ask the endpoint for; 0 takes what it gives.", least=0),
+    Setting("endpoint_key_env", "OPENAI_API_KEY", "Environment variable with the endpoint's key; unset, none is sent."),
+    Setting(
+        "endpoint_tokenizer",
+        "",
+        "Hub name or folder of the endpoint's tokenizer; without one, tokens are estimated by words, on the safe side.",
+    ),
+    Setting(
+        "endpoint_tokens",
+        0,
+        "Tokens of one text that the endpoint reads; 0: as its tokenizer says, or else 512.",
+        least=0,
+    ),
+    Setting("endpoint_query_prompt", "", "What the endpoint's model wants before a query."),
+    Setting("endpoint_passage_prompt", "", "What the endpoint's model wants before a passage."),
+    Setting(
         "engine",
         "auto",
         "What embeds: OpenVINO on a CPU and torch on a GPU (auto), or always one of them.",

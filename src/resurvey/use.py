@@ -78,15 +78,21 @@ def rank(session: Session, queries: Path, output: Path, name: str, k: int) -> tu
     if not asked and not problems.found:
         problems.add(queries, 0, "holds no query")
     problems.stop("mend the file, then the same command again")
+    id, run = run_file(session, asked, name, k)
+    write_bytes(output, run)
+    return id, len(asked)
+
+
+def run_file(session: Session, queries: Sequence[Query], name: str, k: int) -> tuple[str, bytes]:
+    """The id of a candidate, and the bytes of its TREC run: the `k` best documents of every query."""
     id, retriever = retriever_of(session, name)
     lines: list[str] = []
-    for query, ranking in search_all(session, retriever, asked).rankings.items():
+    for query, ranking in search_all(session, retriever, queries).rankings.items():
         hits = zip(ranking.documents[:k], ranking.scores[:k], strict=True)
         lines += [
             f"{query} Q0 {document} {place} {score:.9g} {id}" for place, (document, score) in enumerate(hits, start=1)
         ]
-    write_bytes(output, ("\n".join(lines) + "\n").encode("utf-8"))
-    return id, len(asked)
+    return id, ("\n".join(lines) + "\n").encode("utf-8")
 
 
 def search_all(session: Session, retriever: Retriever, queries: Sequence[Query]) -> Run:

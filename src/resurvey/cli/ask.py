@@ -1,4 +1,4 @@
-"""Commands that use what was made: rank, search, evaluate."""
+"""Commands that use what was made: rank, search, evaluate, export."""
 
 from __future__ import annotations
 
@@ -59,6 +59,25 @@ def rank(
         {"candidate": id, "queries": count, "output": str(output)},
         f"{count:,} queries ranked by {id}: {output}",
     )
+
+
+@app.command()
+def export(
+    root: Dir,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The new folder to write.")],
+    candidate: Annotated[str, typer.Option(help="base, bm25, rrf, live, or a candidate's number.")] = "live",
+    as_json: AsJson = False,
+) -> None:
+    """Write model, vectors, recipe and runs to FOLDER, for other engines, with a README that loads each."""
+    from dataclasses import asdict
+
+    from resurvey.export import export as write
+
+    with session_of(root, quiet=as_json, writes=True) as session:
+        found = write(session, folder, candidate)
+    from resurvey.show.console import parts_table
+
+    show(as_json, asdict(found), parts_table(found.parts), f"\n{found.candidate} exported: {found.folder}/README.md")
 
 
 @app.command()

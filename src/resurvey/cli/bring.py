@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +52,10 @@ def init(  # noqa: PLR0913, PLR0917  one parameter an option
         typer.Option("--run", metavar="NAME=FILE", help="What your present engine returns, as a TREC run."),
     ] = None,
     model: Annotated[str, typer.Option(help="bundled, a sentence-transformers folder, or a hub name.")] = "bundled",
+    endpoint: Annotated[
+        str,
+        typer.Option(metavar="URL", help="OpenAI-compatible address whose MODEL embeds: https://host/v1."),
+    ] = "",
     split_by: Annotated[str, typer.Option(help="Metadata field: latest values, or whole groups, test.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -61,7 +66,6 @@ def init(  # noqa: PLR0913, PLR0917  one parameter an option
     from resurvey.data.columns import mapped
     from resurvey.data.read import NO_SPLIT, Sources, named_runs
     from resurvey.data.read import beir as beir_sources
-    from resurvey.search.encode import locate, reachable
 
     runs, mapping = named_runs(run_files or []), mapped(columns or [])
     paths = {"corpus": corpus, "queries": queries, "judgments": judgments, "pairs": pairs, "answers": answers}
@@ -75,11 +79,26 @@ def init(  # noqa: PLR0913, PLR0917  one parameter an option
     sources = replace(
         sources, pairs=given.get("pairs"), answers=given.get("answers"), columns=mapping, add_texts=add_texts
     )
+    with stoppable(), told_about(root):
+        manifest = loop.init(root.expanduser(), sources, _encoder(model, endpoint), split_by)
+    show(as_json, manifest, *_told(manifest, root))
+
+
+def _encoder(model: str, endpoint: str) -> dict[str, str | int | float]:
+    """The settings that name the encoder, after it was looked at: nothing is made for one that cannot be had."""
+    from resurvey.search.encode import locate, reachable
+    from resurvey.search.endpoint import endpoint_of, open_endpoint
+    from resurvey.settings import Settings, defaults
+
+    if endpoint:
+        values: dict[str, str | int | float] = {"model": model, "endpoint_url": endpoint}
+        if (found := endpoint_of(Settings(defaults() | values))) is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                open_endpoint(found, Path(folder))
+        return values
     place = locate(model)
     reachable(model)
-    with stoppable(), told_about(root):
-        manifest = loop.init(root.expanduser(), sources, {"model": place if Path(model).is_dir() else model}, split_by)
-    show(as_json, manifest, *_told(manifest, root))
+    return {"model": place if Path(model).is_dir() else model}
 
 
 def _refuse_unclear(beir: Path | None, given: dict[str, Path], ir_dataset: str, add_texts: bool) -> None:

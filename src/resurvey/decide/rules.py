@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from resurvey.search.memory import ASKED_AGAIN
 from resurvey.types import Diagnosis
 
+OPEN_BASES = ("BAAI/bge-base-en-v1.5", "intfloat/multilingual-e5-base")
+"""Open encoders that train well on a CPU or one GPU (both MIT licensed): English, and a hundred languages."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -27,6 +30,8 @@ class Facts:
     """Share of the judged queries that share a document with another."""
     surplus: int = 0
     """Judged training queries beyond those that treatments are tried on."""
+    weights: bool = True
+    """Whether the encoder's weights are here, so that it could be trained; those of an endpoint are not."""
 
     def value(self, id: str, default: float = 0.0) -> float:
         """A finding's value, or the default where it was not measured."""
@@ -72,7 +77,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "contrast",
         3,
-        lambda f: f.judged >= 100,
+        lambda f: f.weights and f.judged >= 100,
         lambda f: (
             f"{f.judged + f.surplus} judged queries can teach the encoder; dense search reaches NDCG@10 {f.value('R19-quality'):.2f}"
         ),
@@ -137,6 +142,16 @@ RULES: tuple[Rule, ...] = (
 )
 
 AVOID: tuple[Rule, ...] = (
+    Rule(
+        "training this encoder",
+        0,
+        lambda f: not f.weights,
+        lambda f: (
+            f"its weights are behind an endpoint; all rungs that need none run on your {f.documents} documents. "
+            f"To train, init anew with an open base, --model {OPEN_BASES[0]} (or {OPEN_BASES[1]} for languages besides English), and compare"
+        ),
+        source="R07",
+    ),
     Rule(
         "memory of judged queries",
         0,

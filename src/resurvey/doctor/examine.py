@@ -7,10 +7,14 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from resurvey.doctor import installed, machine, model
 from resurvey.doctor.check import Found, Speed
+
+if TYPE_CHECKING:
+    from resurvey.protocols import Encoder
+    from resurvey.search.endpoint import Endpoint
 
 Look: TypeAlias = Callable[["Patient"], Iterable[Found]]
 
@@ -22,6 +26,7 @@ class Patient:
     folder: Path
     model: str = "bundled"
     root: Path | None = None
+    endpoint: Endpoint | None = None
     speed: Speed | None = None
 
 
@@ -36,7 +41,10 @@ def patient_of(root: Path | None) -> Patient:
     if root is None:
         here = Path.cwd()
         return Patient(here if os.access(here, os.W_OK) else Path(tempfile.gettempdir()))
-    return Patient(root, Workspace.open(root).settings.text("model"), root)
+    from resurvey.search.endpoint import endpoint_of
+
+    settings = Workspace.open(root).settings
+    return Patient(root, settings.text("model"), root, endpoint_of(settings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +58,31 @@ class Check:
 
 def _embedding(patient: Patient) -> Iterator[Found]:
     from resurvey.errors import ResurveyError
-    from resurvey.search.encode import open_encoder
 
     try:
         with tempfile.TemporaryDirectory() as folder:  # as a workspace of some size would have it
-            patient.speed = found = model.speed(open_encoder(patient.model, Path(folder)))
+            encoder = _opened(patient, Path(folder))
+            patient.speed = found = model.speed(encoder)
     except ResurveyError as error:
         yield Found("embedding", "wrong", str(error.problems[0]), error.next)
         return
     what = f"{found.passages:.0f} passages/s, {found.tokens:,.0f} tokens/s, query {found.query:.0f} ms"
     yield Found("embedding", "ok", what)
+    if patient.endpoint is not None:
+        reads = getattr(encoder, "reading", "")
+        told = f"{encoder.name} at {patient.endpoint.url}, {encoder.dimensions} dimensions, longest text: {reads}"
+        yield Found("endpoint", "ok", told)
+
+
+def _opened(patient: Patient, folder: Path) -> Encoder:
+    """The encoder; an endpoint is held against the probes that its workspace keeps, where it keeps any."""
+    from resurvey.search.encode import open_encoder
+    from resurvey.search.endpoint import kept_probes, open_endpoint
+
+    if patient.endpoint is None:
+        return open_encoder(patient.model, folder)
+    kept = kept_probes(patient.folder / "index" / "engines", patient.endpoint)
+    return open_endpoint(patient.endpoint, kept.parent if kept.exists() else folder)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -74,7 +97,7 @@ CHECKS: tuple[Check, ...] = (
     Check("disk", lambda p: machine.disk(p.folder), "Vectors and indexes take about as much as your documents."),
     Check("file system", lambda p: machine.file_system(p.folder), "Nothing is lost by a kill only where these hold."),
     Check("terminal", lambda _: machine.terminal(), "Tables are made for 80 columns."),
-    Check("network", lambda _: machine.network(), "Only hub names need a network."),
+    Check("network", lambda _: machine.network(), "Only hub names and endpoints need a network."),
     Check("embedding", _embedding, "Vectors are computed once; this is how long that takes."),
 )
 

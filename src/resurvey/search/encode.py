@@ -17,6 +17,7 @@ import numpy as np
 from resurvey.errors import Problem, ResurveyError
 from resurvey.protocols import Encoder, Kind
 from resurvey.search.engine import unit
+from resurvey.search.tokens import offsets_of
 from resurvey.types import Floats
 from resurvey.workspace import digest, file_digest
 
@@ -213,17 +214,7 @@ class SentenceEncoder:
 
     def offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         """Character spans of every token, without special tokens, untruncated."""
-        if not texts:
-            return []
-        read = self._tokenizer(
-            list(texts),
-            add_special_tokens=False,
-            truncation=False,
-            return_offsets_mapping=True,
-            return_attention_mask=False,
-            verbose=False,
-        )
-        return [[(int(start), int(end)) for start, end in spans] for spans in read["offset_mapping"]]
+        return offsets_of(self._tokenizer, texts)
 
     def encode(self, texts: Sequence[str], kind: Kind) -> Floats:
         """Unit vectors of shape (texts, dimensions); an empty prompt is none, not the model's default one."""

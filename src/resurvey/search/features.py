@@ -16,12 +16,13 @@ import numpy as np
 
 from resurvey.search.analyse import literals, tokens
 from resurvey.search.compose import ranges
+from resurvey.search.dense import NAME as DENSE
 from resurvey.search.fuse import RRF_K
 from resurvey.search.index import VIEWS, Index
 from resurvey.search.memory import COUNT, Memory
 from resurvey.search.memory import SOURCES as MEMORIES
 from resurvey.search.terms import KINDS, TermMatrix
-from resurvey.types import Bools, Doubles, Floats, Ints, Query, Run
+from resurvey.types import Bools, Doubles, Floats, Ints, Query, Ranking, Run
 
 BLOCK = 64
 DECIMALS = 5
@@ -29,6 +30,7 @@ DECIMALS = 5
 SHAPES = ("score", "share", "z", "rank")
 FUSED = ("stems", "passages")
 MATCHED, HELD = "matched idf", "literal match"
+ADAPTED = "adapted"
 FACTS = (
     "convex fusion", "reciprocal ranks", MATCHED, HELD, "document length",
     "query length", "query literals", "best stems", "best passage", "passage gap",
@@ -68,21 +70,29 @@ def _ranks(scores: Doubles) -> Doubles:
 
 
 class Evidence:
-    """All sources over one index; `memory` adds what judged queries say."""
+    """All sources over one index; `memory` adds what judged queries say, `adapted` what a dense branch found.
 
-    def __init__(self, index: Index, memory: Memory | None = None) -> None:
+    A branch whose queries were moved first is asked for its own scores, as the run carries them: on queries that
+    taught it, these are out of fold, and cosines computed here would not be.
+    """
+
+    def __init__(self, index: Index, memory: Memory | None = None, *, adapted: bool = False) -> None:
         self.index = index
         self.memory = memory
+        self.adapted = adapted
         self._terms = {kind.name: TermMatrix(kind, index) for kind in KINDS}
         self._lengths = np.log1p([len(d.full_text.split()) for d in index.documents])
-        self.sources = (*self._terms, *VIEWS, *(MEMORIES if memory else ()))
+        self.sources = self._sources()
 
     def with_memory(self, memory: Memory) -> Evidence:
         """The same evidence, told what judged queries say; the matrices are shared."""
         told = copy.copy(self)
         told.memory = memory
-        told.sources = (*self._terms, *VIEWS, *MEMORIES)
+        told.sources = told._sources()
         return told
+
+    def _sources(self) -> tuple[str, ...]:
+        return *self._terms, *VIEWS, *((ADAPTED,) if self.adapted else ()), *(MEMORIES if self.memory else ())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -116,6 +126,8 @@ class Evidence:
             for query in queries
         ]
         scored = {**self._words(queries, candidates), **self._cosines(queries, candidates)}
+        if self.adapted:
+            scored[ADAPTED] = [_found(run[query.id]) for query in queries]
         if self.memory is not None:
             scored |= self.memory.evidence(queries, candidates)
         return [
@@ -183,6 +195,13 @@ class Evidence:
         for place, fact in enumerate(facts, start=shapes.shape[0] * len(SHAPES)):
             columns[:, place] = fact
         return columns
+
+
+def _found(ranking: Ranking) -> Floats:
+    """What the dense branch gave every candidate; NaN where it did not return it."""
+    stage = ranking.stages.get(DENSE)
+    nothing = np.full(len(ranking), np.nan, dtype=np.float32)
+    return nothing if stage is None else np.where(stage.ranks > 0, stage.scores, nothing)
 
 
 def _alone(rows: Ints) -> tuple[Ints, Ints]:

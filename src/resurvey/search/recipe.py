@@ -134,7 +134,7 @@ class Builder:
         self.opener = opener
         self._indexes: dict[str, Index] = {"": index}
         self._built: dict[str, Retriever] = {}
-        self._evidence: dict[tuple[str, str], Evidence] = {}
+        self._evidence: dict[tuple[str, str, bool], Evidence] = {}
         self._stages: Mapping[str, Callable[[Json], Retriever]] = {
             "lexical": lambda node: Lexical(index, node["depth"], node.get("identifiers", 0.0)),
             "dense": self._dense,
@@ -185,17 +185,24 @@ class Builder:
         """The index whose vectors a node reads."""
         return self.in_space(node.get("model", ""))
 
-    def evidence(self, judged: str = "", model: str = "") -> Evidence:
-        """The evidence in a model's space, with the memory of `judged` where one is named."""
-        if (judged, model) not in self._evidence:
-            self._evidence[judged, model] = (
-                self.evidence(model=model).with_memory(
-                    Memory(self.in_space(model), load_judged(self.artefacts.get(judged)))
+    def evidence(self, judged: str = "", model: str = "", *, adapted: bool = False) -> Evidence:
+        """The evidence in a model's space.
+
+        Args:
+            judged: the reference of judged queries to remember.
+            adapted: whether the dense branch that found the candidates moves its queries.
+        """
+        key = judged, model, adapted
+        if key not in self._evidence:
+            index = self.in_space(model)
+            self._evidence[key] = (
+                self.evidence(model=model, adapted=adapted).with_memory(
+                    Memory(index, load_judged(self.artefacts.get(judged)))
                 )
                 if judged
-                else Evidence(self.in_space(model))
+                else Evidence(index, adapted=adapted)
             )
-        return self._evidence[judged, model]
+        return self._evidence[key]
 
     def _dense(self, node: Json) -> Retriever:
         adapter = load_adapter(self.artefacts.get(node["adapter"])) if node.get("adapter") else None
@@ -206,6 +213,6 @@ class Builder:
 
     def _ranked(self, node: Json) -> Retriever:
         trees = load_trees(self.artefacts.get(node["trees"]))
-        return Then(
-            self.node(node["input"]), FeatureRanker(self.evidence(node["judged"], node.get("model", "")), trees)
-        )
+        adapted = any("adapter" in branch for branch in node["input"]["inputs"])
+        evidence = self.evidence(node["judged"], node.get("model", ""), adapted=adapted)
+        return Then(self.node(node["input"]), FeatureRanker(evidence, trees))

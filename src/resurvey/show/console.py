@@ -149,3 +149,11 @@ def status_table(facts: Json) -> RenderableType:
     for name, value in facts["facts"].items():
         made.add_row(Text(name, style="bold"), str(value))
     return Group(made, Text(f"\nNext: {facts['next']}", style="cyan"))
+
+
+def parts_table(parts: Mapping[str, str]) -> RenderableType:
+    """What was written: files and folders, a sentence each."""
+    made = table("", "")
+    for name, sentence in parts.items():
+        made.add_row(Text(name, style="bold"), sentence)
+    return made

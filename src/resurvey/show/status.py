@@ -37,6 +37,8 @@ def status(workspace: Workspace) -> Json:
         "candidates": f"{len(candidates)}, {sum(c.kept for c in candidates)} kept",
         "live": f"{now.candidate}, snapshot {now.snapshot}" if now else "nothing yet",
     }
+    if url := workspace.settings.text("endpoint_url"):
+        facts["encoder"] += f" at {url}"
     if workspace.settings.text("precision") == "int8" and (refused := workspace.recorded("int8 refused")):
         facts["encoder"] += f", in float32: int8 was refused ({refused[-1]['why']})"
     if graphs := _graphs(workspace):

@@ -29,16 +29,14 @@ BLANK = 0.3
 
 def rank_by_trees(trial: Trial, state: State, *, remember: bool) -> Attempt | Nothing:
     """Trees over all evidence of this index; `remember` adds the judged queries' evidence."""
-    depth = max(10, int(SHARE * trial.depth))
+    depth, model = max(10, int(SHARE * trial.depth)), state.dense.get("model", "")
     branches = [{**state.lexical, "depth": depth}, {**state.dense, "depth": depth}, recipe.characters(depth)]
     runs = [
         *(trial.run(node) for node in branches),
-        *([_recalled(trial, depth, state.dense.get("model", ""))] if remember else []),
+        *([_recalled(trial, depth, model)] if remember else []),
     ]
     pool = fuse(runs, ReciprocalRank(), depth * len(runs))
-    model = state.dense.get("model", "")
-    plain, taught = _gather(trial, pool, remember, model)
-    names = _evidence(trial, remember, model, leave_out=False).names
+    plain, taught, names = _gather(trial, pool, remember, state.dense)
     grades = [
         np.array([trial.qrels[q.id].get(d, 0) for d in pool[q.id].documents], dtype=np.int64) for q in trial.queries
     ]
@@ -94,30 +92,30 @@ def _everything_judged(trial: Trial) -> Judged:
     return Judged((*trial.memory.texts, *(q.text for q in queries)), (*trial.memory.documents, *rows))
 
 
-def _evidence(trial: Trial, remember: bool, model: str, *, leave_out: bool) -> Evidence:
-    plain = trial.builder.evidence(model=model)
-    if not remember:
-        return plain
-    return plain.with_memory(Memory(trial.builder.in_space(model), trial.memory, leave_out=leave_out))
+def _gather(trial: Trial, pool: Run, remember: bool, dense: Json) -> tuple[Pairs, Pairs, tuple[str, ...]]:
+    """Feature rows of all queries, to predict from and to teach with; and the features' names."""
 
+    def evidence(model: str, leave_out: bool) -> Evidence:
+        plain = trial.builder.evidence(model=model, adapted="adapter" in dense)
+        if not remember:
+            return plain
+        return plain.with_memory(Memory(trial.builder.in_space(model), trial.memory, leave_out=leave_out))
 
-def _gather(trial: Trial, pool: Run, remember: bool, model: str) -> tuple[Pairs, Pairs]:
-    """Feature rows of all queries: to predict from, and to teach with."""
     rows: list[Floats] = [np.zeros((0, 0), dtype=np.float32)] * len(trial.queries)
-    evidence = _evidence(trial, remember, model, leave_out=True)
-    for other, places in trial.parts(model):
+    for model, places in trial.parts(dense.get("model", "")):
         for part, leave_out in ((trial.training, True), (outside(trial), False)):
             asked = np.intersect1d(places, part)
             if len(asked):
-                found = _evidence(trial, remember, other, leave_out=leave_out)
-                pairs = found.pairs([trial.queries[p] for p in asked], pool)
+                pairs = evidence(model, leave_out).pairs([trial.queries[p] for p in asked], pool)
                 for place, (start, end) in zip(asked, itertools.pairwise(pairs.starts), strict=True):
                     rows[place] = pairs.rows[start:end]
     plain = Pairs(np.cumsum([0, *map(len, rows)]), np.concatenate(rows))
+    whole = evidence(dense.get("model", ""), False)
     if not remember:
-        return plain, plain
+        return plain, plain, whole.names
     rng = np.random.default_rng(trial.settings.integer("seed"))
-    return plain, Pairs(plain.starts, evidence.silenced(plain.rows, rng.random(len(plain.rows)) < BLANK))
+    silenced = whole.silenced(plain.rows, rng.random(len(plain.rows)) < BLANK)
+    return plain, Pairs(plain.starts, silenced), whole.names
 
 
 def _part(pairs: Pairs, places: Ints) -> Pairs:
