@@ -1,6 +1,6 @@
 """How alike synthetic and real queries are, how many pass, and whether learning from them helps; on train and dev.
 
-    python benchmarks/synthesis.py [--data FOLDER] [--keep FOLDER] [--only NAME …] [--count 4000]
+    python benchmarks/synthesis.py [--data FOLDER] [--keep FOLDER] [--only NAME …] [--count 4000] [--words]
 
 For each collection queries are made without a language model, tried on RRF of words and vectors, and drawn to be
 like the train queries. Distances are Kolmogorov-Smirnov's. The last columns are a cheap proxy for training: a linear
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,15 +45,18 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=COLLECTIONS)
     parser.add_argument("--count", type=int, default=4_000)
     parser.add_argument("--each", type=int, default=5)
+    parser.add_argument(
+        "--words", action="store_true", help="try queries on words alone, embed nothing, skip the proxy"
+    )
     parser.add_argument("--examples", type=int, default=0, help="examples to print of each kind")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         keep = arguments.keep or Path(scratch)
         for name in arguments.only or COLLECTIONS:
-            measure(arguments.data / name, keep / name, Order(arguments.count, arguments.each), arguments.examples)
+            measure(arguments.data / name, keep / name, arguments)
 
 
-def measure(folder: Path, keep: Path, order: Order, examples: int) -> None:
+def measure(folder: Path, keep: Path, arguments: argparse.Namespace) -> None:
     """Make queries for one collection and print what became of them."""
     brought = built_on(folder)
     asked = {query.id: query for query in brought.queries}
@@ -63,15 +65,14 @@ def measure(folder: Path, keep: Path, order: Order, examples: int) -> None:
     settings = Settings(defaults())
     index = open_index(keep, brought.documents, open_encoder("bundled", keep / "engine"), settings)
     builder = Builder(index, Artefacts(keep / "artefacts"))
-    search = builder.node(fused([lexical(100), dense(100)], 100)).search
-    found = synthesise(
-        brought.documents, search, Known(tuple(train), sides["train"]), replace(order, language=index.language)
-    )
+    search = builder.node(lexical(100) if arguments.words else fused([lexical(100), dense(100)], 100)).search
+    order = Order(arguments.count, arguments.each, language=index.language)
+    found = synthesise(brought.documents, search, Known(tuple(train), sides["train"]), order)
     print(f"{folder.name}: {told(found.log)}", flush=True)
-    for provenance in found.examples.counts() if examples else ():
-        rows = [row for row in found.examples if row.provenance == provenance][:examples]
+    for provenance in found.examples.counts() if arguments.examples else ():
+        rows = [row for row in found.examples if row.provenance == provenance][: arguments.examples]
         print(*(f"    {provenance}: {row.query!r}" for row in rows), sep="\n")
-    if train:
+    if train and not arguments.words:
         print(f"  {proxy(index, found, (train, sides['train']), (dev, sides['dev']))}", flush=True)
 
 
