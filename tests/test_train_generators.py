@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
-from resurvey.train.generators import GENERATORS, Reading, drafts
+from resurvey.train.generators import GENERATORS, drafts, read
 from resurvey.train.prompted import LONGEST, parse, prompt
 from resurvey.train.shape import vocabulary
 from resurvey.types import Document
@@ -26,7 +26,7 @@ def offered(provenance: str, text: str, title: str = "") -> list[tuple[str, str]
     """At most eight (query, what it was lifted from) of one generator."""
     document = Document("d", text, title)
     known = vocabulary([document, Document("e", FILLER)], "english")
-    reading = Reading(document, document.full_text, known, LENGTHS, np.random.default_rng(1))
+    reading = read(document, known, LENGTHS, np.random.default_rng(1))
     found = itertools.islice(GENERATORS[f"synthetic: {provenance}"](reading), 8)
     return [(query, document.full_text[slice(*span)]) for query, span in found]
 

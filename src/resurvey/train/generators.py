@@ -65,9 +65,20 @@ class Reading:
     document: Document
     text: str
     """The full text, up to SPAN_CHARACTERS."""
+    start: int
+    """Where the body begins in it, after the title."""
     known: Vocabulary
     lengths: Ints
     rng: np.random.Generator
+
+    @property
+    def body(self) -> str:
+        """The text without the title."""
+        return self.text[self.start :]
+
+    def span(self, match: re.Match[str], group: str | int) -> Span:
+        """Where a group that was matched in the body stands in the text."""
+        return self.start + match.start(group), self.start + match.end(group)
 
     def length(self) -> int:
         """Words of one query, drawn from those of real ones."""
@@ -85,19 +96,19 @@ def title(reading: Reading) -> Iterator[tuple[str, Span]]:
 def heading(reading: Reading) -> Iterator[tuple[str, Span]]:
     """Every heading in the text; one of a single word asks together with the title's last part."""
     above = reading.document.title.split(" > ")[-1]
-    for match in HEADINGS.finditer(reading.text):
+    for match in HEADINGS.finditer(reading.body):
         kind = str(match.lastgroup)
         asked = MARKUP.sub(" ", match.group(kind)).strip()
-        yield asked if len(asked.split()) > 1 else f"{above} {asked}".strip(), match.span(kind)
+        yield asked if len(asked.split()) > 1 else f"{above} {asked}".strip(), reading.span(match, kind)
 
 
 def definition(reading: Reading) -> Iterator[tuple[str, Span]]:
     """The term that is defined; one of a single word asks what it is."""
-    for match in chain(DEFINITION.finditer(reading.text), GLOSSARY.finditer(reading.text)):
+    for match in chain(DEFINITION.finditer(reading.body), GLOSSARY.finditer(reading.body)):
         term = match.group("term").strip()
         if term.split()[0].lower() in PRONOUNS or len(term.split()) > TERM_WORDS:
             continue
-        yield term if len(term.split()) > 1 else f"what is {term}", match.span("term")
+        yield term if len(term.split()) > 1 else f"what is {term}", reading.span(match, "term")
 
 
 def code(reading: Reading) -> Iterator[tuple[str, Span]]:
@@ -106,11 +117,11 @@ def code(reading: Reading) -> Iterator[tuple[str, Span]]:
     found = head_query(reading.document) if docstring else None
     if docstring and found:
         yield found[0], _span(reading.text, docstring.group(0))
-    for match in NAME.finditer(reading.text):
+    for match in NAME.finditer(reading.body):
         place = 1 if match.group(1) else 2
         parts = PARTS.findall(match.group(place))
         if len(parts) > 1:
-            yield " ".join(parts).lower(), match.span(place)
+            yield " ".join(parts).lower(), reading.span(match, place)
 
 
 def sentence(reading: Reading) -> Iterator[tuple[str, Span]]:
@@ -173,7 +184,7 @@ GENERATORS: dict[str, Generator] = {
 def drafts(document: Document, known: Vocabulary, lengths: Ints, most: int, seed: int) -> list[Draft]:
     """At most `most` drafts, one of each generator in turn; a document's own, whatever others there are."""
     rng = np.random.default_rng([seed, zlib.crc32(document.id.encode())])
-    reading = Reading(document, document.full_text[:SPAN_CHARACTERS], known, lengths, rng)
+    reading = read(document, known, lengths, rng)
     offers = [islice(_offers(reading, name), most) for name in GENERATORS]
     found: list[Draft] = []
     for turn in zip_longest(*offers):
@@ -183,13 +194,19 @@ def drafts(document: Document, known: Vocabulary, lengths: Ints, most: int, seed
     return found[:most]
 
 
+def read(document: Document, known: Vocabulary, lengths: Ints, rng: np.random.Generator) -> Reading:
+    """A document, ready for generators."""
+    whole = document.full_text
+    return Reading(document, whole[:SPAN_CHARACTERS], len(whole) - len(document.text.strip()), known, lengths, rng)
+
+
 def _offers(reading: Reading, name: str) -> Iterator[Draft]:
     return (Draft(text, name, span) for text, span in GENERATORS[name](reading))
 
 
 def _central(reading: Reading) -> list[Span]:
     """Sentences by the cosine of their words' weights with the whole text's, highest first."""
-    spans = list(_sentences(reading.text))
+    spans = [(reading.start + low, reading.start + high) for low, high in _sentences(reading.body)]
     whole = Counter(reading.known.stems(reading.text))
     weights = {stem: count * reading.known.rarity(stem) ** 2 for stem, count in whole.items()}
     scores = []

@@ -79,7 +79,13 @@ def _array(text: str) -> list[str]:
 def _query(line: str) -> str:
     """A line without numbers, bullets, quotes and the comma of a broken array; nothing where it is no query."""
     bare = " ".join(MARK.sub("", line).strip().rstrip(",").split()).strip(QUOTES + "[]{}").strip()
-    if not bare or len(bare) > LONGEST or not re.search(r"\w", bare) or bare.endswith(":") or PREAMBLE.match(bare):
+    if (
+        not bare
+        or len(bare) > LONGEST
+        or not re.search(r"[^\W\d_]", bare)
+        or bare.endswith(":")
+        or PREAMBLE.match(bare)
+    ):
         return ""
     return bare
 
