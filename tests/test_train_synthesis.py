@@ -95,9 +95,12 @@ def test_a_language_model_is_shown_real_queries_and_its_own_pass_the_same_tests(
     assert len(shown) == 8
     assert set(shown) <= {query.text for query in queries}
     assert found.log["made"]["synthetic: llm"] == 14
-    kept = [row.query for row in found.examples if row.provenance == "synthetic: llm"]
-    assert kept
-    assert "berries of a far land" not in kept
+    dropped = {reason: row.get("synthetic: llm", 0) for reason, row in found.log["dropped"].items()}
+    assert dropped["not found"] == 1, "what no document answers"
+    assert dropped["repeated"] >= 6
+    passed = 14 - sum(dropped.values()) + dropped["out of the match"]
+    assert passed > 0
+    assert "berries of a far land" not in {row.query for row in found.examples}
 
 
 @pytest.mark.parametrize("error", [ResurveyError("no endpoint"), TimeoutError("late"), ConnectionError("gone")])
@@ -168,6 +171,13 @@ def test_drawing_brings_the_shape_to_that_of_real_queries() -> None:
     assert max(after.values()) < 0.2
     assert 20 < len(places) <= 300, "fewer rather than others in their stead"
     assert len(set(places.tolist())) == len(places)
+
+
+def test_a_quarter_is_drawn_even_where_nothing_is_alike() -> None:
+    found = shapes([(20.0, 0.1, 0.5)] * 998 + [(3.0, 0.9, 0.0)] * 2)
+    places = matched(found, shapes([(3.0, 0.9, 0.0)] * 30 + [(20.0, 0.1, 0.5)]), 400, np.random.default_rng(3))
+    assert 99 <= len(places) <= 110
+    assert {998, 999} <= set(places.tolist())
 
 
 def test_eight_real_queries_are_enough_and_seven_say_nothing() -> None:

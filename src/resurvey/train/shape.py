@@ -32,6 +32,8 @@ BINS = 8
 ROUNDS = 30
 LOST = 0.05
 """Share of the wanted weight that may be lost because a query can be taken only once."""
+LEAST = 0.25
+"""Share of what is asked for that is drawn all the same, at the cost of the likeness: a handful trains nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,16 @@ def matched(found: Doubles, wanted: Doubles, count: int, rng: np.random.Generato
     """Places of at most `count` of the found queries, drawn so that their shape is the wanted one.
 
     Each is drawn at most once, with a chance proportional to its weight; where too few have what many should
-    have, fewer are drawn rather than others in their stead.
+    have, fewer are drawn rather than others in their stead, down to LEAST of what can be had.
     """
     weights = rake(found, wanted)
     if not weights.any():
         return np.zeros(0, dtype=np.int64)
     cap = _cap(weights)
     chances = np.minimum(1.0, weights / cap)
+    while chances.sum() < LEAST * min(count, np.count_nonzero(weights)):
+        cap /= 2
+        chances = np.minimum(1.0, weights / cap)
     if chances.sum() > count:
         chances *= count / chances.sum()
     order = rng.permutation(len(chances))
