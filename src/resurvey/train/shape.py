@@ -111,7 +111,7 @@ def matched(found: Doubles, wanted: Doubles, count: int, rng: np.random.Generato
         return np.zeros(0, dtype=np.int64)
     cap = _cap(weights)
     chances = np.minimum(1.0, weights / cap)
-    while chances.sum() < LEAST * min(count, np.count_nonzero(weights)):
+    while chances.sum() < LEAST * min(count, int(np.count_nonzero(weights))):
         cap /= 2
         chances = np.minimum(1.0, weights / cap)
     if chances.sum() > count:
