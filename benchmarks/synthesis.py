@@ -5,7 +5,7 @@
 For each collection queries are made without a language model, tried on RRF of words and vectors, and drawn to be
 like the train queries. Distances are Kolmogorov-Smirnov's. The last columns are a cheap proxy for training: a linear
 map of query vectors (ridge towards the identity, strength chosen on a fifth of the documents held out), learned from
-the drawn queries, from as many drawn at random, and from the judged train queries; NDCG@10 of dense search on dev.
+the drawn queries, from the judged train queries, and from both; NDCG@10 of dense search on dev.
 aero-cranfield has only test judgments: of it, only what passes is counted, and its queries are not read.
 """
 
