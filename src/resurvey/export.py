@@ -59,7 +59,7 @@ def export(session: Session, folder: Path, name: str) -> Exported:
     try:
         partial.mkdir()
         parts = {
-            **_model(session, partial),
+            **_model(session, recipe, partial),
             **_vectors(session, recipe, partial),
             **_recipe(session, recipe, partial),
             **_runs(session, id, partial),
@@ -83,20 +83,28 @@ def dense_nodes(node: Json) -> Iterator[Json]:
         yield from dense_nodes(child)
 
 
-def _model(session: Session, folder: Path) -> dict[str, str]:
+def trained(recipe: Json) -> str:
+    """The reference of the adapted model that a recipe searches with; "" where it is the untouched encoder."""
+    return next((str(node["model"]) for node in dense_nodes(recipe["root"]) if node.get("model")), "")
+
+
+def _model(session: Session, recipe: Json, folder: Path) -> dict[str, str]:
     """The encoder as a sentence-transformers folder; one behind an endpoint stays there."""
     if not session.weights:
         return {}
+    session.progress("exporting the encoder", 0, 1)
+    if reference := trained(recipe):
+        shutil.copytree(session.workspace.artefacts.folder_of(reference), folder / "model")
+        return {"model/": "the encoder, adapted, for `SentenceTransformer(path)`; its README.md is its model card"}
     from resurvey.search.encode import load
 
-    session.progress("exporting the encoder", 0, 1)
     load(session.settings.text("model")).model.save(str(folder / "model"), create_model_card=False)
     return {"model/": "the encoder, for `SentenceTransformer(path)`"}
 
 
 def _vectors(session: Session, recipe: Json, folder: Path) -> dict[str, str]:
     """The views that the recipe searches: a matrix, the ids of its rows, what each row was made from."""
-    index, parts = session.index, {}
+    index, parts = session.builder.in_space(trained(recipe)), dict[str, str]()
     nodes = list(dense_nodes(recipe["root"]))
     for view in sorted({node["view"] for node in nodes}) or ["passages"]:
         session.progress(f"exporting vectors of {view}", 0, 1)
@@ -140,6 +148,7 @@ def _blocks(matrix: Floats) -> Iterator[Floats]:
 def _recipe(session: Session, recipe: Json, folder: Path) -> dict[str, str]:
     write_json(folder / "recipe.json", recipe)
     references = sorted(set(REFERENCE.findall(canonical(recipe))))
+    references = [name for name in references if name not in trained(recipe)]  # that one is the folder `model`
     for reference in references:
         write_bytes(folder / "artefacts" / reference, session.workspace.artefacts.get(reference))
     parts = {"recipe.json": "how a query is answered, stage by stage"}
@@ -187,7 +196,7 @@ The pipeline: {describe(recipe["root"])}.
 From inside this folder, with numpy{" and sentence-transformers" if session.weights else ""}; pyarrow reads the Parquet file.
 
 ```python
-{_embedding(session)}
+{_embedding(session)}{_adapting(recipe)}
 vectors = np.load("vectors/{view}.npy", mmap_mode="r")
 ids = Path("vectors/{view}.ids.txt").read_text("utf-8").splitlines()
 rows = pq.read_table("vectors/{view}.parquet")
@@ -204,6 +213,20 @@ print("the recipe begins with:", recipe["root"]["stage"])
 `artefacts/` by its bytes. Fusion, ranker and the rest are answered by `resurvey search` and `resurvey rank`;
 other engines take the model, the vectors and the run files. What the pipeline learned, it learned from the judged
 training queries, which are in the run files too: compare engines on others.
+"""
+
+
+def _adapting(recipe: Json) -> str:
+    """Python that moves a query's vector by what was learned, where the recipe does so."""
+    adapter = next((node["adapter"] for node in dense_nodes(recipe["root"]) if node.get("adapter")), "")
+    if not adapter:
+        return ""
+    return f"""plain, learned = embed, np.load("artefacts/{adapter.removeprefix("sha256:")}")
+
+def embed(text):
+    found = plain(text)
+    found = found + found @ learned["down"] @ learned["up"]
+    return found / np.linalg.norm(found)
 """
 
 

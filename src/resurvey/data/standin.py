@@ -83,14 +83,14 @@ def stand_ins(documents: Sequence[Document], count: int, seed: int) -> StandIns:
             made += 1
             rows.append((Query(f"{name}:{document.id}", asked), document.id, name))
             rows.append(
-                (Query(f"{name}, {MIXED}:{document.id}", _keywords(asked, rng)), document.id, f"{name}, {MIXED}")
+                (Query(f"{name}, {MIXED}:{document.id}", keywords(asked, rng)), document.id, f"{name}, {MIXED}")
             )
     cut = tuple(altered.get(document.id, document) for document in documents)
     return StandIns(tuple(r[0] for r in rows), tuple(r[1] for r in rows), tuple(r[2] for r in rows), cut)
 
 
-def _keywords(asked: str, rng: np.random.Generator) -> str:
-    """Three to six of the longer words, in order: users type shorthand, not sentences."""
+def keywords(asked: str, rng: np.random.Generator, counts: tuple[int, int] = KEYWORDS) -> str:
+    """So many of the longer words (between both `counts`), in order: users type shorthand, not sentences."""
     words = [word for word in asked.split() if len(word) >= SHORT_WORD] or asked.split()
-    count = min(len(words), int(rng.integers(KEYWORDS[0], KEYWORDS[1] + 1)))
+    count = min(len(words), int(rng.integers(counts[0], counts[1] + 1)))
     return " ".join(words[place] for place in sorted(rng.choice(len(words), count, replace=False)))
