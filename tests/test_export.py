@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from embedding_server import Server, serve
 from sentence_transformers import SentenceTransformer
 from test_cli import call
@@ -19,9 +23,13 @@ from resurvey.data.read import beir
 from resurvey.errors import ResurveyError
 from resurvey.export import Exported, dense_nodes, export
 from resurvey.loop import init, run
+from resurvey.promote.registry import Registry
+from resurvey.search import recipe
+from resurvey.search.adapter import Adapter
 from resurvey.search.encode import SentenceEncoder
 from resurvey.session import Session
-from resurvey.types import Document, Query
+from resurvey.train.card import save
+from resurvey.types import Candidate, Document, Query
 from resurvey.workspace import Workspace, file_digest, read_json
 
 VALUES: dict[str, str | int | float] = {"depth": 20, "folds": 3, "passage_tokens": 32, "standin_queries": 40}
@@ -196,3 +204,33 @@ def test_an_endpoint_has_no_model_to_export_and_the_readme_asks_it(
     printed = executed(tmp_path / "out", monkeypatch, capsys)
     assert len(printed.splitlines()) == 7
     assert server.asked[-1] == {"model": "tiny", "input": "find: your query", "dimensions": 16}
+
+
+def test_an_adapted_model_leaves_with_its_own_vectors(
+    session: Session, encoder: SentenceEncoder, tmp_path: Path
+) -> None:
+    """The model that learned is what lies in the folder, and the README finds what the recipe finds."""
+    other = SentenceTransformer(session.settings.text("model"))
+    with torch.no_grad():
+        for tensor in other.parameters():
+            tensor.add_(0.05 * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(3)))
+    save(other, tmp_path / "learned", "a card")
+    artefacts = session.workspace.artefacts
+    down = np.random.default_rng(5).normal(size=(encoder.dimensions, 2)).astype(np.float32)
+    learned = artefacts.put(Adapter(down, down.T.copy()).dump())
+    node = recipe.dense(20, model=artefacts.put_folder(tmp_path / "learned"), adapter=learned)
+    made = recipe.recipe(node, session.encoder)
+    Registry(session.workspace).add(Candidate("0077-contrast", "contrast", "base", made, True, "", None), {}, "key")
+    export(session, tmp_path / "out", "0077")
+    assert (tmp_path / "out" / "model" / "README.md").read_text() == "a card"
+    assert (tmp_path / "out" / "artefacts" / learned.removeprefix("sha256:")).exists()
+    texts = session.builder.index.cut.texts[:3]
+    vectors = np.load(tmp_path / "out" / "vectors" / "passages.npy")[:3]
+    assert np.abs(vectors - other.encode(list(texts), normalize_embeddings=True)).max() < 1e-5
+    code = re.findall(r"```python\n(.+?)```", (tmp_path / "out" / "README.md").read_text(), re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", code[0].replace("your query", "pump leak")], cwd=tmp_path / "out", capture_output=True,
+        text=True, check=True, env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    found = session.builder.node(node).search([Query("q", "pump leak")])["q"]
+    assert done.stdout.splitlines()[0].split()[:2] == [f"{found.scores[0]:.3f}", found.documents[0]]
