@@ -68,6 +68,7 @@ class _Training:
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.steps = -(-len(self.plan) // self.world)
         freeze(model, self.dials.layers)
+        model.eval()  # no dropout: see reader.py
         learning = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(learning, lr=self.dials.rate, weight_decay=0.01)
         self.step, self.seconds, self.losses = 0, 0.0, list[float]()
@@ -79,11 +80,8 @@ class _Training:
 
     def go(self) -> None:
         """All steps, with checks between them."""
-        import torch
-
         every = max(1, -(-self.steps // max(1, self.dials.checks)))
         if self.step == 0:
-            torch.manual_seed(self.dials.seed)
             self._check()
         last = max(1, round(self.dials.stop * self.steps))
         while self.step < last and not self._given_up():
@@ -99,7 +97,6 @@ class _Training:
 
         for group in self.optimizer.param_groups:
             group["lr"] = self.dials.rate * shape(self.step, self.steps)
-        self.model.train()
         place = self.step * self.world + self.rank
         if place < len(self.plan):
             self.losses.append(self._backward(self.plan[place]))
@@ -165,7 +162,7 @@ class _Training:
 
         state = {
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step,
-            "seconds": self.seconds, "randomness": torch.get_rng_state(),
+            "seconds": self.seconds,
         }  # fmt: skip
         with writing(self.course.folder / STATE) as file:
             torch.save(state, file)
@@ -184,7 +181,6 @@ class _Training:
             return  # killed between the two: the weights of the best check are not known for sure
         self.model.load_state_dict(found["model"])
         self.optimizer.load_state_dict(found["optimizer"])
-        torch.set_rng_state(found["randomness"].cpu())
         self.step, self.seconds, self.course.log = found["step"], found["seconds"], rows
 
 
