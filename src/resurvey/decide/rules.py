@@ -25,6 +25,8 @@ class Facts:
     """Judged training queries; 0 where stand-ins serve."""
     asked_again: float = 1.0
     """Share of the judged queries that share a document with another."""
+    fields: int = 0
+    """Metadata fields that documents carry."""
 
     def value(self, id: str, default: float = 0.0) -> float:
         """A finding's value, or the default where it was not measured."""
@@ -110,6 +112,24 @@ RULES: tuple[Rule, ...] = (
         (0, 17),
         "the ranker's, and one product with the judged queries' vectors",
         "measured on three collections",
+    ),
+    Rule(
+        "metadata",
+        7,
+        lambda f: f.judged >= 40 and f.fields > 0,
+        lambda f: f"documents carry {f.fields} fields; judged queries show which values people want",
+        (0, 2),
+        "seconds, microseconds a query",
+        "article B (metadata), R62",
+    ),
+    Rule(
+        "duplicates",
+        8,
+        lambda f: f.judged >= 40,
+        lambda f: f"near-duplicates among {f.documents} documents take each other's places, and make hubs",
+        (-1, 1),
+        "seconds, microseconds a query",
+        "R05",
     ),
 )
 
