@@ -122,7 +122,7 @@ THEN: Mapping[str, Callable[[Json], str]] = {
     "ranked": lambda node: "feature ranker with the judged queries" if node["judged"] else "feature ranker",
     "filtered": lambda node: f"within {node['where']}",
     "boosted": lambda node: f"boosts of {', '.join(node['fields'])}",
-    "collapsed": lambda node: "near-duplicates collapsed",
+    "collapsed": lambda _: "near-duplicates collapsed",
 }
 """What stands over one input, in words."""
 
