@@ -115,7 +115,9 @@ def test_everything_that_is_wrong_with_the_fields_is_said_at_once() -> None:
     )
     assert said[1] == "filter, character 25: `year` holds numbers, and '2020' is a text; for example year = 2022"
     assert said[2] == "filter, character 42: `draft` holds true or false, which have no order; for example draft = true"
-    assert said[3].startswith("filter, character 60: `updated` holds dates, and 3 is a number; for example updated = 20")
+    assert said[3].startswith(
+        "filter, character 60: `updated` holds dates, and 3 is a number; for example updated = 20"
+    )
     assert said[4] == 'Next: resurvey search DIR "text" --filter "draft = true"'
 
 
@@ -192,12 +194,12 @@ CELLS: dict[str, st.SearchStrategy[Any]] = {
 }
 RECORDS = st.lists(st.fixed_dictionaries({}, optional=CELLS), min_size=1, max_size=8)
 KNOWN: st.SearchStrategy[Filter] = st.sampled_from(["n", "t", "d"]).flatmap(
-    lambda name: st.builds(
-        lambda op, v: Test(name, op, (v,)), st.sampled_from(["=", "<", "<=", ">", ">="]), CELLS[name]
+    lambda name: (
+        st.builds(lambda op, v: Test(name, op, (v,)), st.sampled_from(["=", "<", "<=", ">", ">="]), CELLS[name])
+        | st.builds(lambda vs: Test(name, "in", tuple(vs)), st.lists(CELLS[name], min_size=1, max_size=2))
+        | st.builds(lambda a, b: Test(name, "between", (a, b)), CELLS[name], CELLS[name])
+        | st.just(Test(name, "exists"))
     )
-    | st.builds(lambda vs: Test(name, "in", tuple(vs)), st.lists(CELLS[name], min_size=1, max_size=2))
-    | st.builds(lambda a, b: Test(name, "between", (a, b)), CELLS[name], CELLS[name])
-    | st.just(Test(name, "exists"))
 ) | st.booleans().map(lambda flag: Test("f", "=", (flag,)))
 ORACLE: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda a, b: a == b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b,
