@@ -304,7 +304,10 @@ def test_an_unknown_candidate_is_answered_with_those_there_are(root: Path, broug
 def test_an_unknown_step_is_answered_with_those_there_are(root: Path) -> None:
     ended = call("treat", root, "hybird")
     assert ended.code == 1
-    assert "'hybird' is no treatment; there are passages, center, hybrid, identifiers, ranker, memory" in ended.err
+    assert (
+        "'hybird' is no treatment; there are passages, center, hybrid, identifiers, ranker, memory, metadata, duplicates"
+        in ended.err
+    )
 
 
 def test_commands_before_a_run_name_it(brought: Path, model_folder: Path, tmp_path: Path) -> None:

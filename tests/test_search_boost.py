@@ -25,8 +25,9 @@ DOCUMENTS = tuple(Document(f"d{place}", f"masks and travel {place}", "", facts) 
 class Rows:
     """As much of an index as boosts look at."""
 
-    documents = DOCUMENTS
-    rows = {document.id: place for place, document in enumerate(DOCUMENTS)}
+    def __init__(self) -> None:
+        self.documents = DOCUMENTS
+        self.rows = {document.id: place for place, document in enumerate(DOCUMENTS)}
 
 
 def ranked(boosts: dict[str, list[object]], query: str = "masks", scores: tuple[float, ...] = (4, 3, 2, 1)) -> Ranking:

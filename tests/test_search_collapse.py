@@ -37,12 +37,12 @@ def test_the_first_of_every_cluster_stays_and_only_twins_leave(order: list[str],
 
 def test_clusters_are_an_artefact_and_the_recipe_names_it(tmp_path: Path) -> None:
     assert load_clusters(dump_clusters(CLUSTERS)) == CLUSTERS
-    builder = built(tmp_path, [Document(f"d{place}", f"valve number {place} pump") for place in range(9)])
+    builder = built(tmp_path, [Document(f"d{place}", f"valve number p{place} pump") for place in range(9)])
     node = recipe.collapsed(recipe.lexical(9), builder.artefacts.put(dump_clusters(CLUSTERS)))
     assert recipe.describe(node) == "(BM25) >> near-duplicates collapsed"
     retriever = builder.node(node)
     assert isinstance(retriever, Collapsed)
-    found = retriever.search([Query("one", "valve"), Query("other", "number 1 valve")])
+    found = retriever.search([Query("one", "valve"), Query("other", "p1 valve")])
     assert len(found["one"]) == 6
     assert next(iter(found["other"].documents)) == "d1"
     assert not {"d0", "d2"} & set(found["other"].documents)

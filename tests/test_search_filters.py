@@ -210,20 +210,14 @@ ORACLE: dict[str, Callable[[Any, Any], bool]] = {
 def by_hand(where: Filter, row: dict[str, Any]) -> bool:
     if isinstance(where, Not):
         return not by_hand(where.inner, row)
-    if isinstance(where, Every):
-        return all(by_hand(part, row) for part in where.parts)
-    if isinstance(where, Some):
-        return any(by_hand(part, row) for part in where.parts)
-    if where.field not in row:
-        return False
-    value = row[where.field]
-    if where.op == "exists":
-        return True
-    if where.op == "in":
-        return any(value == wanted for wanted in where.values)
+    if isinstance(where, Every | Some):
+        return (all if isinstance(where, Every) else any)(by_hand(part, row) for part in where.parts)
+    value, wanted = row.get(where.field), list(where.values)
+    if value is None or where.op == "exists":
+        return value is not None
     if where.op == "between":
-        return bool(where.values[0] <= value <= where.values[1])  # type: ignore[operator]
-    return ORACLE[where.op](value, where.values[0])
+        return bool(wanted[0] <= value <= wanted[1])  # type: ignore[operator]
+    return value in wanted if where.op == "in" else ORACLE[where.op](value, wanted[0])
 
 
 @settings(max_examples=150, deadline=None)
