@@ -135,6 +135,16 @@ def test_there_is_nothing_to_collapse_without_twins_or_without_judgments(builder
     assert "no query finds two members" in nothing(duplicate_documents(apart, shallow))
 
 
+def test_what_is_only_alike_and_wanted_itself_is_left_alone(tmp_path: Path) -> None:
+    """Twins that differ in a word and are each judged: none is collapsed, and the verdict says what was tried."""
+    texts = [f"{topic} {FILLER} {FILLER} {word}" for topic in TOPICS for word in ("zinc", "brass")]
+    two = built(tmp_path, [Document(f"d{place}", text) for place, text in enumerate(texts)])
+    queries = tuple(Query(f"q{place}", texts[place % 12]) for place in range(60))
+    qrels = {f"q{place}": {f"d{place % 12 // 2 * 2}": 1, f"d{place % 12 // 2 * 2 + 1}": 1} for place in range(60)}
+    trial = judged_trial(collected(two.index.documents, queries, qrels), two, plain())
+    assert nothing(duplicate_documents(trial, start(trial))).startswith("the queries ask for no collapse; documents as")
+
+
 def nothing(answer: Attempt | Nothing) -> str:
     assert isinstance(answer, Nothing)
     return answer.reason

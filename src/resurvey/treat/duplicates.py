@@ -54,10 +54,15 @@ def duplicate_documents(trial: Trial, state: State) -> Attempt | Nothing:
         return Run("collapsed", {trial.queries[p].id: runs[like][trial.queries[p].id] for p in places})
 
     run, like = trial.cross_fit(fit, predict)
-    clusters = found[like] or found[LIKENESS[0]]
+    means = {f"{tried:g}": round(float(values[tried].mean()), 4) for tried in LIKENESS}
+    if not removed[like]:
+        scored = ", ".join(f"{mean:.4f} from {tried} on" for tried, mean in means.items())
+        return Nothing(f"the queries ask for no collapse; documents as one by how alike they are score {scored}")
+    clusters = found[like]
     node = recipe.collapsed(state.root, trial.artefacts.put(dump_clusters(_ids(clusters))))
     detail: Json = {
         "least alike": like,
+        "means": means,
         "clusters": len(clusters),
         "documents in clusters": sum(len(cluster.documents) for cluster in clusters),
         "removed a query": round(removed[like] / max(1, len(trial.queries)), 2),
