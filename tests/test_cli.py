@@ -138,13 +138,13 @@ def test_diagnose_prints_findings(root: Path) -> None:
 
 def test_decide_prints_the_plan(root: Path) -> None:
     found, shown = both(root, "decide", root)
-    assert [step["treatment"] for step in found["steps"]][-1] == "memory"
+    assert [step["treatment"] for step in found["steps"]][-2:] == ["memory", "duplicates"]
     assert all(step["treatment"] in shown for step in found["steps"])
 
 
 def test_treat_tries_the_plan_or_the_steps_named(root: Path) -> None:
     found, shown = both(root, "treat", root)
-    assert [candidate["treatment"] for candidate in found] == [*FEW, "ranker", "memory"]
+    assert [candidate["treatment"] for candidate in found] == [*FEW, "ranker", "memory", "duplicates"]
     assert all(candidate["id"] in shown for candidate in found)
     named = call("treat", root, "hybrid", "--json").json
     assert [candidate["treatment"] for candidate in named] == ["hybrid"]
@@ -305,7 +305,7 @@ def test_an_unknown_step_is_answered_with_those_there_are(root: Path) -> None:
     ended = call("treat", root, "hybird")
     assert ended.code == 1
     assert (
-        "'hybird' is no treatment; there are passages, center, contrast, adapter, hybrid, identifiers, ranker, memory"
+        "'hybird' is no treatment; there are passages, center, contrast, adapter, hybrid, identifiers, ranker, memory, metadata, duplicates"
         in ended.err
     )
 

@@ -18,7 +18,10 @@ from resurvey.promote.choose import UNTOUCHED, Ladder, read_ladder
 from resurvey.promote.live import live, meant_by
 from resurvey.promote.registry import Registry
 from resurvey.protocols import Retriever
-from resurvey.search.recipe import recipe
+from resurvey.search.collapse import Collapsed
+from resurvey.search.conditions import mask
+from resurvey.search.filters import parse
+from resurvey.search.recipe import filtered, recipe
 from resurvey.session import Session
 from resurvey.treat.ladder import baseline_nodes
 from resurvey.types import Comparison, Hit, Json, Query, Ranking, Run, to_json
@@ -105,12 +108,33 @@ def search_all(session: Session, retriever: Retriever, queries: Sequence[Query])
     return Run(retriever.name, rankings)
 
 
-def search(session: Session, text: str, name: str, k: int) -> tuple[str, list[Hit]]:
-    """The `k` best documents for one query."""
+def search(session: Session, text: str, name: str, k: int, where: str = "") -> tuple[str, list[Hit]]:
+    """The `k` best documents for one query, among those that pass a filter (`search/filters.py`).
+
+    Raises:
+        ResurveyError: when the query is empty, or the filter cannot be read or names what no document has.
+    """
     if not text.strip():
         raise ResurveyError("the query is empty", 'resurvey search DIR "some words"')
-    id, retriever = retriever_of(session, name)
-    return id, list(retriever.search([Query("q", text)])["q"].top(k))
+    id, made = recipe_of(session, name)
+    if where:
+        made = {**made, "root": filtered(made["root"], where)}
+    return id, list(session.builder.recipe(made).search([Query("q", text)])["q"].top(k))
+
+
+def twins(session: Session, name: str, documents: Sequence[str], where: str = "") -> dict[str, list[str]]:
+    """Near-duplicates that a pipeline leaves out beside the documents it shows; only those that pass the filter."""
+    node = recipe_of(session, name)[1]["root"]
+    while node["stage"] != "collapsed":
+        if "input" not in node:
+            return {}
+        node = node["input"]
+    collapsed = session.builder.node(node)
+    assert isinstance(collapsed, Collapsed)
+    passes = mask(parse(where), session.builder.fields) if where else None
+    rows = session.index.rows
+    found = {d: [t for t in collapsed.twins(d) if t in rows and (passes is None or passes[rows[t]])] for d in documents}
+    return {document: others for document, others in found.items() if others}
 
 
 def evaluate(session: Session, names: Sequence[str], split: str) -> Evaluated:

@@ -86,6 +86,12 @@ def search(
     text: Annotated[str, typer.Argument(metavar="TEXT")],
     candidate: Annotated[str, typer.Option(help="base, bm25, rrf, live, or a candidate's number.")] = "live",
     k: Annotated[int, typer.Option(min=1, help="Documents to show.")] = 10,
+    where: Annotated[
+        str,
+        typer.Option(
+            "--filter", metavar="EXPR", help="Which documents may be found: \"year >= 2020 and source = 'CDC'\"."
+        ),
+    ] = "",
     explain: Annotated[bool, typer.Option(help="Show every stage's rank and score.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -94,7 +100,8 @@ def search(
     from resurvey.search.analyse import words
 
     with session_of(root, quiet=as_json, writes=True) as session:
-        id, hits = use.search(session, text, candidate, k)
+        id, hits = use.search(session, text, candidate, k, where)
+        also = use.twins(session, candidate, [hit.document for hit in hits], where)
         documents = session.index.documents
         rows = session.index.rows
         known = session.index.store.match(" ".join(words(text, session.index.language)), 1)[0].size > 0
@@ -104,6 +111,7 @@ def search(
     value = {
         "candidate": id,
         "words_known": known,
+        **({"filter": where} if where else {}),
         "hits": [
             {
                 "rank": h.rank,
@@ -111,10 +119,12 @@ def search(
                 "score": h.score,
                 "title": titles[h.document],
                 "stages": {n: list(s) for n, s in h.stages.items()},
+                **({"also": also[h.document]} if h.document in also else {}),
             }
             for h in hits
         ],
     }
     shown: list[RenderableType] = [hits_table(hits, titles) if hits else "Nothing matches."]
+    same = [f"{document}, also: {', '.join(others)}" for document, others in also.items()]
     note = [] if known else ["\nNo word of the query is in the documents: these are the nearest by vectors alone."]
-    show(as_json, value, *shown, *([explained(hits)] if explain else []), *note)
+    show(as_json, value, *shown, *([explained(hits)] if explain else []), *same, *note)

@@ -32,6 +32,8 @@ class Facts:
     """Judged training queries beyond those that treatments are tried on."""
     weights: bool = True
     """Whether the encoder's weights are here, so that it could be trained; those of an endpoint are not."""
+    fields: int = 0
+    """Metadata fields that documents carry."""
 
     def value(self, id: str, default: float = 0.0) -> float:
         """A finding's value, or the default where it was not measured."""
@@ -138,6 +140,24 @@ RULES: tuple[Rule, ...] = (
         (0, 17),
         "the ranker's, and one product with the judged queries' vectors",
         "measured on three collections",
+    ),
+    Rule(
+        "metadata",
+        7,
+        lambda f: f.judged >= 40 and f.fields > 0,
+        lambda f: f"documents carry {f.fields} fields; judged queries show which values people want",
+        (0, 2),
+        "seconds, microseconds a query",
+        "article B (metadata), R62",
+    ),
+    Rule(
+        "duplicates",
+        8,
+        lambda f: f.judged >= 40,
+        lambda f: f"near-duplicates among {f.documents} documents take each other's places, and make hubs",
+        (-1, 1),
+        "seconds, microseconds a query",
+        "R05",
     ),
 )
 

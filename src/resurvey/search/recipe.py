@@ -6,6 +6,7 @@ was learned. Knows every stage and nothing about how one is chosen.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -13,16 +14,22 @@ from typing import TypeAlias
 from resurvey.errors import Problem, ResurveyError
 from resurvey.protocols import Encoder, Retriever
 from resurvey.search.adapter import load_adapter
+from resurvey.search.boost import Boosts
+from resurvey.search.collapse import Collapsed, load_clusters
 from resurvey.search.compose import Then
+from resurvey.search.conditions import mask
 from resurvey.search.dense import Dense
 from resurvey.search.encode import load
 from resurvey.search.features import Evidence
+from resurvey.search.fields import Fields
+from resurvey.search.filters import parse
 from resurvey.search.fuse import Convex, Fuse, ReciprocalRank, Rule
 from resurvey.search.index import Index
 from resurvey.search.lexical import Lexical
 from resurvey.search.memory import Memory, load_judged
 from resurvey.search.ranker import FeatureRanker, load_trees
 from resurvey.search.terms import Characters
+from resurvey.search.within import Within, restricted
 from resurvey.types import Json
 from resurvey.workspace import Artefacts, canonical, digest
 
@@ -71,6 +78,21 @@ def _of(model: str) -> Json:
     return {"model": model} if model else {}
 
 
+def filtered(first: Json, where: str) -> Json:
+    """What `first` finds among the documents that pass a filter (`filters.py`)."""
+    return {"stage": "filtered", "input": first, "where": where}
+
+
+def boosted(first: Json, fields: Mapping[str, Sequence[Json]]) -> Json:
+    """What `first` finds, moved by boosts of its documents' fields (`boost.py`)."""
+    return {"stage": "boosted", "input": first, "fields": {name: list(boosts) for name, boosts in fields.items()}}
+
+
+def collapsed(first: Json, clusters: str) -> Json:
+    """What `first` finds, one document of every cluster of near-duplicates; `clusters` is their reference."""
+    return {"stage": "collapsed", "input": first, "clusters": clusters}
+
+
 def recipe(root: Json, encoder: Encoder) -> Json:
     """A whole recipe: the tree and the encoder it was made with."""
     return {"format": FORMAT, "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint}, "root": root}
@@ -105,12 +127,20 @@ def describe(node: Json) -> str:
             return f"RRF({', '.join(inputs)})"
         weights = [rule["weights"].get(child["stage"], 0.0) for child in node["inputs"]]
         return " + ".join(f"{weight:.2f} {name}" for weight, name in zip(weights, inputs, strict=True))
-    if stage == "ranked":
-        known = " with the judged queries" if node["judged"] else ""
-        return f"({describe(node['input'])}) >> feature ranker{known}"
+    if stage in THEN:
+        return f"({describe(node['input'])}) >> {THEN[stage](node)}"
     if stage == "lexical" and node.get("identifiers"):
         return f"BM25 (identifiers {node['identifiers']:.2f})"
     return {"lexical": "BM25", "memory": "judged queries", "characters": "character n-grams"}[str(stage)]
+
+
+THEN: Mapping[str, Callable[[Json], str]] = {
+    "ranked": lambda node: "feature ranker with the judged queries" if node["judged"] else "feature ranker",
+    "filtered": lambda node: f"within {node['where']}",
+    "boosted": lambda node: f"boosts of {', '.join(node['fields'])}",
+    "collapsed": lambda _: "near-duplicates collapsed",
+}
+"""What stands over one input, in words."""
 
 
 Opener: TypeAlias = Callable[[Path], Encoder]
@@ -144,7 +174,15 @@ class Builder:
             ),
             "fused": self._fused,
             "ranked": self._ranked,
+            "filtered": self._filtered,
+            "boosted": self._boosted,
+            "collapsed": self._collapsed,
         }
+
+    @functools.cached_property
+    def fields(self) -> Fields:
+        """The documents' metadata, by column."""
+        return Fields.of(self.index.documents)
 
     def recipe(self, recipe: Json) -> Retriever:
         """The retriever of a whole recipe.
@@ -216,3 +254,16 @@ class Builder:
         adapted = any("adapter" in branch for branch in node["input"]["inputs"])
         evidence = self.evidence(node["judged"], node.get("model", ""), adapted=adapted)
         return Then(self.node(node["input"]), FeatureRanker(evidence, trees))
+
+    def _filtered(self, node: Json) -> Retriever:
+        inner, where = node["input"], node["where"]
+        if "input" in inner or "inputs" in inner:
+            return self.node(restricted(inner, where))
+        allowed = mask(parse(where), self.fields)
+        return Within(self.index, lambda depth: self.node({**inner, "depth": depth}), allowed, inner["depth"])
+
+    def _boosted(self, node: Json) -> Retriever:
+        return Then(self.node(node["input"]), Boosts(self.index, self.fields, node["fields"]))
+
+    def _collapsed(self, node: Json) -> Retriever:
+        return Collapsed(self.node(node["input"]), load_clusters(self.artefacts.get(node["clusters"])))

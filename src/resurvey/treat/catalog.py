@@ -11,9 +11,11 @@ from resurvey.treat.adapter import adapter
 from resurvey.treat.attempt import Treatment
 from resurvey.treat.center import center
 from resurvey.treat.contrast import contrast
+from resurvey.treat.duplicates import duplicate_documents
 from resurvey.treat.hybrid import hybrid
 from resurvey.treat.identifiers import identifiers
 from resurvey.treat.memory import memory
+from resurvey.treat.metadata import metadata
 from resurvey.treat.passages import passages
 from resurvey.treat.ranker import ranker
 
@@ -79,6 +81,22 @@ CATALOG: tuple[Row, ...] = (
     Row("ranker", ranker, "small", "order", 3, "Order all branches' candidates by trees over cached evidence."),
     Row(
         "memory", memory, "small", "candidates", 3, "Tell the ranker what the judged queries most like a new one found."
+    ),
+    Row(
+        "metadata",
+        metadata,
+        "small",
+        "order",
+        3,
+        "Move documents by what their fields say: values, dates, and what the query asks of them.",
+    ),
+    Row(
+        "duplicates",
+        duplicate_documents,
+        "small",
+        "order",
+        3,
+        "Show one of several documents that say the same, the best-ranked one.",
     ),
 )
 
