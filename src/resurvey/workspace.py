@@ -52,6 +52,12 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def folder_digest(folder: Path) -> str:
+    """Hex SHA-256 over the relative names and the bytes of all files below a folder, in the order of their names."""
+    files = sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
+    return digest("folder", *(part for name, path in files for part in (name, file_digest(path))))
+
+
 @functools.cache
 def code_digest() -> str:
     """Hex SHA-256 of the package's own source: a changed program trusts no older stage."""
@@ -124,10 +130,14 @@ def read_json(path: Path) -> Json:
 
 
 class Artefacts:
-    """What was learned, kept by content: a reference is `sha256:<hex>` and never changes."""
+    """What was learned, kept by content: a reference is `sha256:<hex>` and never changes.
+
+    A file is kept under the hash of its bytes, a folder (a trained model) under that of its names and bytes.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._verified: set[str] = set()
 
     def put(self, data: bytes) -> str:
         """Keep `data`; the same bytes are kept once."""
@@ -143,18 +153,65 @@ class Artefacts:
         Raises:
             ResurveyError: when they are missing or no longer the bytes that were kept.
         """
+        path = self._there(reference)
+        data = path.read_bytes()
+        self._matches(path, hashlib.sha256(data).hexdigest())
+        return data
+
+    def put_folder(self, folder: Path) -> str:
+        """Keep a copy of all files below `folder`; the same names and bytes are kept once.
+
+        The copy takes its name when all of it is on disk: a killed writer leaves none, or a whole one.
+        """
+        assert any(path.is_file() for path in folder.rglob("*")), f"{folder} holds no file"
+        name = folder_digest(folder)
+        place = self.folder / name
+        if place.is_dir():
+            return f"sha256:{name}"
+        unfinished = self.folder / f".{name}.{uuid.uuid4().hex[:8]}"
+        try:
+            for path in sorted(found for found in folder.rglob("*") if found.is_file()):
+                with path.open("rb") as source, writing(unfinished / path.relative_to(folder)) as copy:
+                    shutil.copyfileobj(source, copy)
+            for inner in (*(found for found in unfinished.rglob("*") if found.is_dir()), unfinished):
+                _sync_folder(inner)
+            self._matches(unfinished.with_name(name), folder_digest(unfinished))
+            os.rename(unfinished, place)
+        except OSError:
+            if not place.is_dir():  # else another writer has kept the same bytes meanwhile
+                raise
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        _sync_folder(self.folder)
+        return f"sha256:{name}"
+
+    def folder_of(self, reference: str) -> Path:
+        """The folder of a reference, to be read only; all of it is verified when first asked for.
+
+        Raises:
+            ResurveyError: when it is missing, or no longer what was kept.
+        """
+        place = self._there(reference)
+        if reference not in self._verified:
+            self._matches(place, folder_digest(place))
+            self._verified.add(reference)
+        return place
+
+    def _there(self, reference: str) -> Path:
         path = self.folder / reference.removeprefix("sha256:")
         if not path.exists():
             raise ResurveyError(
                 [Problem(str(path), "the recipe names this artefact, and it is missing")], "resurvey treat DIR"
             )
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != path.name:
+        return path
+
+    @staticmethod
+    def _matches(path: Path, found: str) -> None:
+        if found != path.name:
             raise ResurveyError(
                 [Problem(str(path), "its content no longer matches its name")],
                 f"remove {path}, then resurvey treat DIR",
             )
-        return data
 
 
 class Workspace:
