@@ -123,7 +123,7 @@ def decide(session: Session, effort: str) -> Plan:
             judged = 0 if session.standin else len(session.trial.training)
             facts = Facts(
                 diagnosis, len(session.trial.index.documents), len(parts.passages), parts.long_documents, judged,
-                session.trial.memory.asked_again,
+                session.trial.memory.asked_again, bool(session.settings.text("reranker")),
             )  # fmt: skip
             names = [row.name for row in available(effort)]
             write_json(workspace.plan, to_json(plan(facts, effort, names)))

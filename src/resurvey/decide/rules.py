@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from resurvey.search.memory import ASKED_AGAIN
 from resurvey.types import Diagnosis
 
+RANKING_LIMITED = 20
+"""Percent of the queries whose right document is in the top 20 but not first, from which a reranker is worth its time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -25,6 +28,8 @@ class Facts:
     """Judged training queries; 0 where stand-ins serve."""
     asked_again: float = 1.0
     """Share of the judged queries that share a document with another."""
+    reranker: bool = False
+    """Whether a reranker is configured."""
 
     def value(self, id: str, default: float = 0.0) -> float:
         """A finding's value, or the default where it was not measured."""
@@ -110,6 +115,31 @@ RULES: tuple[Rule, ...] = (
         (0, 17),
         "the ranker's, and one product with the judged queries' vectors",
         "measured on three collections",
+    ),
+    Rule(
+        "reranker",
+        7,
+        lambda f: f.reranker and f.value("R18-ranking", RANKING_LIMITED) >= RANKING_LIMITED,
+        lambda f: (
+            f"a reranker is configured, and for {f.value('R18-ranking'):.0f} % of the queries the right document is "
+            "in the top 20 but not first; it is tried as it is before any is trained"
+        ),
+        (-3, 5),
+        "the latency budget of every query",
+        "articles C and D",
+        overrides="articles C and D rerank with full trust; alone rerankers often harm, so the weight is measured",
+    ),
+    Rule(
+        "cross-encoder",
+        8,
+        lambda f: f.judged >= 200 and f.value("R18-ranking") >= RANKING_LIMITED,
+        lambda f: (
+            f"{f.judged} judged queries can teach one, and for {f.value('R18-ranking'):.0f} % of them the right "
+            "document is in the top 20 but not first"
+        ),
+        (0, 5),
+        "up to half an hour to train, the latency budget of every query",
+        "articles C and D",
     ),
 )
 

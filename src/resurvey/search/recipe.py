@@ -18,6 +18,8 @@ from resurvey.search.index import Index
 from resurvey.search.lexical import Lexical
 from resurvey.search.memory import Memory, load_judged
 from resurvey.search.ranker import FeatureRanker, load_trees
+from resurvey.search.rerank import READ, Reranking
+from resurvey.search.scorers import fingerprint, open_scorer
 from resurvey.search.terms import Characters
 from resurvey.types import Json
 from resurvey.workspace import Artefacts, canonical, digest
@@ -56,6 +58,18 @@ def ranked(first: Json, trees: str, judged: str = "") -> Json:
     return {"stage": "ranked", "input": first, "trees": trees, "judged": judged}
 
 
+def reranked(first: Json, model: str, *, depth: int, blend: float, facts: Json | None = None) -> Json:
+    """The first `depth` of what `first` finds, reordered by a cross-encoder or an endpoint with the weight `blend`.
+
+    Args:
+        model: an artefact (`sha256:…`), a folder, a hub name or a URL.
+        facts: `read` (`documents` or `passages`), `deadline_ms` (0: none), `key_env` (of an endpoint), and
+            `fingerprint` of a model that is no artefact: one that has changed meanwhile is refused.
+    """
+    told = {"read": "documents", "deadline_ms": 0, "key_env": "", "fingerprint": "", **(facts or {})}
+    return {"stage": "reranked", "input": first, "model": model, "depth": depth, "blend": blend, **told}
+
+
 def recipe(root: Json, encoder: Encoder) -> Json:
     """A whole recipe: the tree and the encoder it was made with."""
     return {"format": FORMAT, "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint}, "root": root}
@@ -89,12 +103,19 @@ def describe(node: Json) -> str:
             return f"RRF({', '.join(inputs)})"
         weights = [rule["weights"].get(child["stage"], 0.0) for child in node["inputs"]]
         return " + ".join(f"{weight:.2f} {name}" for weight, name in zip(weights, inputs, strict=True))
-    if stage == "ranked":
-        known = " with the judged queries" if node["judged"] else ""
-        return f"({describe(node['input'])}) >> feature ranker{known}"
+    if "input" in node:
+        return f"({describe(node['input'])}) >> {_second(node)}"
     if stage == "lexical" and node.get("identifiers"):
         return f"BM25 (identifiers {node['identifiers']:.2f})"
     return {"lexical": "BM25", "memory": "judged queries", "characters": "character n-grams"}[str(stage)]
+
+
+def _second(node: Json) -> str:
+    """What reorders the input of a node, in words."""
+    if node["stage"] == "ranked":
+        return f"feature ranker{' with the judged queries' if node['judged'] else ''}"
+    model = "trained cross-encoder" if node["model"].startswith("sha256:") else node["model"]
+    return f"{node['blend']:.2f} {model} over the first {node['depth']}"
 
 
 class Builder:
@@ -112,6 +133,7 @@ class Builder:
             "memory": lambda node: Memory(index, load_judged(artefacts.get(node["judged"])), depth=node["depth"]),
             "fused": self._fused,
             "ranked": self._ranked,
+            "reranked": self._reranked,
         }
 
     def recipe(self, recipe: Json) -> Retriever:
@@ -159,3 +181,14 @@ class Builder:
     def _ranked(self, node: Json) -> Retriever:
         trees = load_trees(self.artefacts.get(node["trees"]))
         return Then(self.node(node["input"]), FeatureRanker(self.evidence(node["judged"]), trees))
+
+    def _reranked(self, node: Json) -> Retriever:
+        name = node["model"]
+        if node["fingerprint"] and fingerprint(name) != node["fingerprint"]:
+            changed = "is no longer the reranker that the recipe was made with"
+            raise ResurveyError([Problem(name, changed)], "resurvey treat DIR reranker")
+        scorer = open_scorer(name, self.artefacts, key_env=node["key_env"])
+        seconds = node["deadline_ms"] / 1000 or None
+        texts = READ[node["read"]](self.index)
+        second = Reranking(scorer, texts, depth=node["depth"], blend=node["blend"], deadline=seconds)
+        return Then(self.node(node["input"]), second)

@@ -9,11 +9,13 @@ from typing import Literal
 from resurvey.errors import Problem, ResurveyError
 from resurvey.treat.attempt import Treatment
 from resurvey.treat.center import center
+from resurvey.treat.crossencoder import cross_encoder
 from resurvey.treat.hybrid import hybrid
 from resurvey.treat.identifiers import identifiers
 from resurvey.treat.memory import memory
 from resurvey.treat.passages import passages
 from resurvey.treat.ranker import ranker
+from resurvey.treat.reranker import reranker
 
 Effort = Literal["small", "medium", "large"]
 EFFORTS: tuple[str, ...] = ("small", "medium", "large")
@@ -61,6 +63,22 @@ CATALOG: tuple[Row, ...] = (
     Row("ranker", ranker, "small", "order", 3, "Order all branches' candidates by trees over cached evidence."),
     Row(
         "memory", memory, "small", "candidates", 3, "Tell the ranker what the judged queries most like a new one found."
+    ),
+    Row(
+        "reranker",
+        reranker,
+        "small",
+        "order",
+        3,
+        "Let a configured reranker reorder the first documents, with a learned weight, or not at all.",
+    ),
+    Row(
+        "cross-encoder",
+        cross_encoder,
+        "large",
+        "order",
+        3,
+        "Train a cross-encoder on the judged queries and let it reorder the first documents.",
     ),
 )
 
