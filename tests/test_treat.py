@@ -22,6 +22,7 @@ from resurvey.settings import Settings
 from resurvey.treat import ladder
 from resurvey.treat.attempt import Attempt, Nothing, State
 from resurvey.treat.catalog import CATALOG, EFFORTS, Row, available, row
+from resurvey.treat.crosstrain import from_encoder
 from resurvey.treat.hybrid import hybrid
 from resurvey.treat.memory import memory
 from resurvey.treat.passages import passages
@@ -33,8 +34,15 @@ from resurvey.workspace import Artefacts
 Make = Callable[[], Trial]
 TREATMENTS = pytest.mark.parametrize("treatment", CATALOG, ids=lambda found: found.name)
 KINDS = pytest.mark.parametrize("kind", ["judged", "stand-in"])
-ATTEMPTED = {"judged": {"passages", "center", "hybrid", "identifiers", "ranker", "memory"}, "stand-in": {"passages", "center", "hybrid", "identifiers"}}  # fmt: skip
+ATTEMPTED = {"judged": {"passages", "center", "hybrid", "identifiers", "ranker", "memory", "reranker", "cross-encoder"}, "stand-in": {"passages", "center", "hybrid", "identifiers", "reranker"}}  # fmt: skip
 """Where the fixture's corpus gives a treatment something to try, so that no test below passes by trying nothing."""
+
+
+@pytest.fixture(scope="module")
+def plain_settings(plain_settings: Settings, tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Settings:
+    """With a reranker, which orders by lot, and a depth, so that no speed is measured."""
+    untrained = from_encoder(str(model_folder), tmp_path_factory.mktemp("reranker"), 7)
+    return Settings({**plain_settings.values, "reranker": str(untrained), "rerank_depth": 10})
 
 
 @pytest.fixture(scope="module")

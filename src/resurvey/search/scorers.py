@@ -156,5 +156,5 @@ class LocalScorer:
     def _limit(self) -> int:
         """Tokens of one pair that the model reads: the least of all limits."""
         positions = getattr(getattr(self.model.model, "config", None), "max_position_embeddings", None)
-        limits = (self.model.max_length, self._tokenizer.model_max_length, positions)
+        limits = (self.model.max_seq_length, self._tokenizer.model_max_length, positions)
         return min(int(limit) for limit in limits if limit and int(limit) > 0)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from resurvey.errors import ResurveyError
+from resurvey.search.encode import locate
 from resurvey.search.rerank import BEFORE, NAME, READ, Reranking
 from resurvey.search.scorers import LocalScorer, is_endpoint, load_cross_encoder
 from resurvey.treat.attempt import Attempt, Nothing, State
@@ -62,9 +63,9 @@ def cross_encoder(trial: Trial, state: State) -> Attempt | Nothing:
         if not school.teachable:
             return Nothing("no judged query has both a relevant document in the index and other candidates")
         answer = _tried(trial, beneath, school, allowed, Path(folder))
-    if isinstance(answer, Attempt):
-        answer.detail["began from"] = begun
-    return answer
+    if isinstance(answer, Nothing):
+        return answer
+    return replace(answer, detail={**answer.detail, "began from": begun})
 
 
 def without_reranker(state: State) -> State:
@@ -170,8 +171,6 @@ def _start(trial: Trial, folder: Path) -> tuple[str, str]:
     """What training begins from, and in words: the configured reranker's weights, or the encoder's with a fresh head."""
     name = trial.settings.text("reranker")
     if name and not is_endpoint(name):
-        from resurvey.search.encode import locate
-
         return locate(name), "the configured reranker"
     made = from_encoder(trial.index.encoder.name, folder, trial.settings.integer("seed"))
     return str(made), "the encoder, with a fresh head"

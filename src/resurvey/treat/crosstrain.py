@@ -126,7 +126,7 @@ def train(
     import torch
 
     model = load_cross_encoder(start, training=True)
-    model.max_length = min(int(model.max_length or LONGEST), LONGEST)
+    model.max_seq_length = min(int(model.max_seq_length or LONGEST), LONGEST)
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(seed)
         log = _Training(model, examples, held, seconds, seed).run()
@@ -210,7 +210,7 @@ class _Training:
         tokenizer: Any = self.model.tokenizer
         read = tokenizer(
             [query for query, _ in pairs], [text for _, text in pairs],
-            padding=True, truncation="longest_first", max_length=self.model.max_length, return_tensors="pt",
+            padding=True, truncation="longest_first", max_length=self.model.max_seq_length, return_tensors="pt",
         ).to(device)  # fmt: skip
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             logits = self.core(**read).logits[:, 0].float()
