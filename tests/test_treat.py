@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,10 +19,9 @@ from resurvey.search.encode import SentenceEncoder
 from resurvey.search.index import Index, open_index
 from resurvey.search.recipe import Builder
 from resurvey.settings import Settings
-from resurvey.treat import ladder
+from resurvey.treat import crosstrain, ladder
 from resurvey.treat.attempt import Attempt, Nothing, State
 from resurvey.treat.catalog import CATALOG, EFFORTS, Row, available, row
-from resurvey.treat.crosstrain import from_encoder
 from resurvey.treat.hybrid import hybrid
 from resurvey.treat.memory import memory
 from resurvey.treat.passages import passages
@@ -39,10 +38,15 @@ ATTEMPTED = {"judged": {"passages", "center", "hybrid", "identifiers", "ranker",
 
 
 @pytest.fixture(scope="module")
-def plain_settings(plain_settings: Settings, tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Settings:
-    """With a reranker, which orders by lot, and a depth, so that no speed is measured."""
-    untrained = from_encoder(str(model_folder), tmp_path_factory.mktemp("reranker"), 7)
-    return Settings({**plain_settings.values, "reranker": str(untrained), "rerank_depth": 10})
+def plain_settings(
+    plain_settings: Settings, tmp_path_factory: pytest.TempPathFactory, model_folder: Path
+) -> Iterator[Settings]:
+    """With a reranker, which orders by lot, a depth, so that no speed is measured, and short training."""
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(crosstrain, "EPOCHS", 1)
+    untrained = crosstrain.from_encoder(str(model_folder), tmp_path_factory.mktemp("reranker"), 7)
+    yield Settings({**plain_settings.values, "reranker": str(untrained), "rerank_depth": 10})
+    monkeypatch.undo()
 
 
 @pytest.fixture(scope="module")

@@ -74,8 +74,12 @@ class Endpoint:
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         request = urllib.request.Request(self.url, data=sent, headers=headers, method="POST")
-        with self._opener.open(request, timeout=patience) as answer:
-            return read_scores(json.loads(answer.read(LARGEST)), len(texts))
+        try:
+            with self._opener.open(request, timeout=patience) as answer:
+                return read_scores(json.loads(answer.read(LARGEST)), len(texts))
+        except urllib.error.HTTPError as error:
+            with error:  # it holds the connection
+                raise ValueError(f"answered {error.code} {error.reason}".strip()) from None
 
 
 def address(name: str) -> tuple[str, str]:
@@ -111,8 +115,6 @@ def read_scores(value: Any, count: int) -> Floats:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        return f"answered {error.code} {error.reason}".strip()
     if isinstance(error, urllib.error.URLError):
         return f"cannot be reached: {error.reason}"
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -7,6 +7,7 @@ accepted is replaced, not stacked upon, so the trained one must beat it to stay.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -35,8 +36,9 @@ NEGATIVES = 4
 HARD = 20
 POSITIVES = 4
 """Most relevant documents of one query that are taught: a query with hundreds would speak for all."""
-NEAR = 0.97
-"""From this cosine to a relevant document on, a candidate is its near-duplicate and no negative."""
+NEAR = 0.8
+"""From this share of common words (Jaccard) on, a candidate is a relevant document's near-duplicate and no negative.
+Words, not cosines: in the narrow cones of some encoders everything is near."""
 HELD = 5
 """Every fifth training query chooses the best state instead, at most MOST_HELD of them."""
 MOST_HELD = 60
@@ -44,10 +46,10 @@ MOST_HELD = 60
 
 def cross_encoder(trial: Trial, state: State) -> Attempt | Nothing:
     """The first documents of the accepted pipeline, reordered by a cross-encoder trained on the judged queries."""
-    if trial.standin:
-        return Nothing("rankers trained on stand-in queries lose up to 60 points on real ones (docs/decisions.md)")
-    if len(trial.training) < LEAST:
-        return Nothing(f"{len(trial.training)} judged queries to train on, at least {LEAST} are needed")
+    if trial.standin or len(trial.training) < LEAST:
+        few = f"{len(trial.training)} judged queries to train on, at least {LEAST} are needed"
+        blind = "rankers trained on stand-in queries lose up to 60 points on real ones (docs/decisions.md)"
+        return Nothing(blind if trial.standin else few)
     beneath = without_reranker(state)
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -148,13 +150,13 @@ class School:
         """The first candidates that are neither relevant nor near-duplicates of what is."""
         if not relevant:
             return []
-        rows, vectors = self.trial.index.rows, self.trial.index.truncated
-        wanted = set(relevant)
-        found = [d for d in self.state.run[self.trial.queries[place].id].documents if d not in wanted][: 2 * HARD]
-        if not found:
-            return []
-        alike = vectors[[rows[d] for d in found]] @ vectors[[rows[d] for d in relevant]].T
-        return [d for d, near in zip(found, alike.max(axis=1).tolist(), strict=True) if near < NEAR][:HARD]
+        found = [d for d in self.state.run[self.trial.queries[place].id].documents if d not in relevant][: 2 * HARD]
+        answers = [self._words(document) for document in relevant]
+        return [d for d in found if not any(alike(self._words(d), words) for words in answers)][:HARD]
+
+    def _words(self, document: str) -> frozenset[str]:
+        index = self.trial.index
+        return frozenset(re.findall(r"\w+", index.documents[index.rows[document]].full_text.lower()))
 
     def _held(self, places: Ints) -> Held:
         queries: dict[str, tuple[str, Mapping[str, str]]] = {}
@@ -165,6 +167,11 @@ class School:
                 queries[query.id] = query.text, self._texts(place, documents)
         qrels = {id: self.trial.qrels[id] for id in queries}
         return Held(queries, qrels, self.trial.settings.text("measure"))
+
+
+def alike(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Whether two texts say nearly the same words."""
+    return len(one & other) >= NEAR * len(one | other)
 
 
 def _start(trial: Trial, folder: Path) -> tuple[str, str]:
