@@ -146,6 +146,10 @@ def test_a_cross_encoder_learns_which_of_two_texts_answers(
     assert held.value(model) == max(value for _, _, value in log.rows) == 1.0
     assert log.rows[-1][1] < log.rows[1][1]
     again, _ = train(str(begun), lessons, held, seconds=60, seed=1)
+    model.save_pretrained(str(tmp_path / "good"), create_model_card=False)
+    upside_down = [Example(e.query, e.negatives[0], (e.positive,)) for e in lessons]
+    spared, harm = train(str(tmp_path / "good"), upside_down, held, seconds=60, seed=1)
+    assert min(value for _, _, value in harm.rows) < held.value(spared) == 1.0  # as it was before it was harmed
     pairs = [("valve", "steel chain"), ("oil", "copper nut")]
     assert model.predict(pairs, show_progress_bar=False).tolist() == again.predict(pairs, show_progress_bar=False).tolist()  # fmt: skip
 
