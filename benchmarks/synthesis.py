@@ -20,10 +20,11 @@ import numpy as np
 
 from resurvey.data.split import qrels_of
 from resurvey.evaluate.measures import NDCG, score
+from resurvey.search.builder import Builder
 from resurvey.search.compose import best, first_stage
 from resurvey.search.encode import open_encoder
 from resurvey.search.index import Index, open_index
-from resurvey.search.recipe import Builder, dense, fused, lexical
+from resurvey.search.recipe import dense, fused, lexical
 from resurvey.settings import Settings, defaults
 from resurvey.train.examples import Example, from_judgments
 from resurvey.train.synthesis import Known, Order, Synthesis, synthesise

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from resurvey.protocols import Kind
+from resurvey.search.builder import Builder
 from resurvey.search.index import Index, open_index
-from resurvey.search.recipe import Builder
 from resurvey.settings import Settings, defaults
 from resurvey.types import Document, Floats
 from resurvey.workspace import Artefacts

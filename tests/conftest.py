@@ -15,9 +15,9 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from resurvey import settings
+from resurvey.search.builder import Builder
 from resurvey.search.encode import SentenceEncoder, load
 from resurvey.search.index import Index, open_index
-from resurvey.search.recipe import Builder
 from resurvey.types import Document, Query
 from resurvey.workspace import Artefacts
 

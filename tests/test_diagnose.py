@@ -16,8 +16,8 @@ from resurvey.diagnose.hubness import hub_finding
 from resurvey.diagnose.levels import BANDS, Band, band, finding
 from resurvey.diagnose.retrieval import rare_queries, retrieval_findings
 from resurvey.diagnose.vocabulary import literal_finding, mixed_share, vocabulary_finding
+from resurvey.search.builder import Builder
 from resurvey.search.index import Index
-from resurvey.search.recipe import Builder
 from resurvey.treat.ladder import BASE, LEXICAL, RRF, baseline_nodes
 from resurvey.types import (
     Document,

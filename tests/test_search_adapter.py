@@ -10,9 +10,9 @@ import pytest
 from resurvey.errors import ResurveyError
 from resurvey.search import recipe
 from resurvey.search.adapter import Adapter, load_adapter
+from resurvey.search.builder import Builder
 from resurvey.search.dense import Dense
 from resurvey.search.index import Index
-from resurvey.search.recipe import Builder
 from resurvey.types import Floats, Query
 
 

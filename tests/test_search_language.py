@@ -9,10 +9,10 @@ import pytest
 from resurvey.errors import ResurveyError
 from resurvey.search import language as module
 from resurvey.search import recipe, store
+from resurvey.search.builder import Builder
 from resurvey.search.encode import SentenceEncoder
 from resurvey.search.index import open_index
 from resurvey.search.language import CODES, code_of, detect, languages, stop_words
-from resurvey.search.recipe import Builder
 from resurvey.settings import Settings
 from resurvey.types import Document, Query
 from resurvey.workspace import Artefacts

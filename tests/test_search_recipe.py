@@ -10,11 +10,11 @@ import pytest
 
 from resurvey.errors import ResurveyError
 from resurvey.search import recipe
+from resurvey.search.builder import Builder
 from resurvey.search.fuse import ReciprocalRank, fuse
 from resurvey.search.index import Index
 from resurvey.search.memory import judged
 from resurvey.search.ranker import Lessons
-from resurvey.search.recipe import Builder
 from resurvey.types import Json, Qrels, Query, Run
 from resurvey.workspace import Artefacts
 

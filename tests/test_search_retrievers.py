@@ -13,6 +13,7 @@ import pytest
 from resurvey.protocols import Retriever
 from resurvey.search import recipe
 from resurvey.search.analyse import identifiers, words
+from resurvey.search.builder import Builder
 from resurvey.search.compose import Then, best
 from resurvey.search.dense import Dense
 from resurvey.search.encode import SentenceEncoder
@@ -22,7 +23,6 @@ from resurvey.search.lexical import Lexical
 from resurvey.search.memory import judged
 from resurvey.search.postings import RULES, Rule
 from resurvey.search.ranker import FeatureRanker, Lessons
-from resurvey.search.recipe import Builder
 from resurvey.settings import Settings
 from resurvey.types import Document, Floats, Json, Qrels, Query, Ranking, Run
 from resurvey.workspace import Artefacts

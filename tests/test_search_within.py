@@ -11,8 +11,8 @@ from bag import builder as built
 from resurvey.errors import ResurveyError
 from resurvey.search import recipe
 from resurvey.search.boost import by_value
+from resurvey.search.builder import Builder
 from resurvey.search.collapse import dump_clusters
-from resurvey.search.recipe import Builder
 from resurvey.search.within import restricted
 from resurvey.types import Document, Json, Query
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from resurvey.data.standin import stand_ins
 from resurvey.errors import ResurveyError
-from resurvey.search.recipe import Builder, dense, fused, lexical
+from resurvey.search.builder import Builder
+from resurvey.search.recipe import dense, fused, lexical
 from resurvey.train.examples import plain
 from resurvey.train.roundtrip import KEPT, NOT_FOUND, TOO_EASY, verdicts
 from resurvey.train.shape import distances, matched, rake, shape, shapes, vocabulary

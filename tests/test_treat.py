@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,11 @@ from resurvey.data.collection import Collection
 from resurvey.data.standin import stand_ins
 from resurvey.errors import ResurveyError
 from resurvey.search import recipe
+from resurvey.search.builder import Builder
 from resurvey.search.encode import SentenceEncoder
 from resurvey.search.index import Index, open_index
-from resurvey.search.recipe import Builder
 from resurvey.settings import Settings
-from resurvey.treat import ladder
+from resurvey.treat import crosstrain, ladder
 from resurvey.treat.attempt import Attempt, Nothing, State
 from resurvey.treat.catalog import CATALOG, EFFORTS, Row, available, row
 from resurvey.treat.hybrid import hybrid
@@ -33,10 +33,22 @@ from resurvey.workspace import Artefacts
 Make = Callable[[], Trial]
 TREATMENTS = pytest.mark.parametrize("treatment", CATALOG, ids=lambda found: found.name)
 KINDS = pytest.mark.parametrize("kind", ["judged", "stand-in"])
-ATTEMPTED = {"judged": {"passages", "center", "adapter", "hybrid", "identifiers", "ranker", "memory"}, "stand-in": {"passages", "center", "hybrid", "identifiers"}}  # fmt: skip
+ATTEMPTED = {"judged": {"passages", "center", "adapter", "hybrid", "identifiers", "ranker", "memory", "reranker", "cross-encoder"}, "stand-in": {"passages", "center", "hybrid", "identifiers", "reranker"}}  # fmt: skip
 """Where the fixture's corpus gives a treatment something to try, so that no test below passes by trying nothing.
 `metadata` and `duplicates` find no wanted value and no twin in it: what is asked of all here they are asked in their own tests."""
 TRIED = [found for found in CATALOG if found.name in ATTEMPTED["judged"]]
+
+
+@pytest.fixture(scope="module")
+def plain_settings(
+    plain_settings: Settings, tmp_path_factory: pytest.TempPathFactory, model_folder: Path
+) -> Iterator[Settings]:
+    """With a reranker, which orders by lot, a depth, so that no speed is measured, and short training."""
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(crosstrain, "EPOCHS", 1)
+    untrained = crosstrain.from_encoder(str(model_folder), tmp_path_factory.mktemp("reranker"), 7)
+    yield Settings({**plain_settings.values, "reranker": str(untrained), "rerank_depth": 10})
+    monkeypatch.undo()
 
 
 @pytest.fixture(scope="module")

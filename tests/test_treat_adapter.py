@@ -11,11 +11,11 @@ from test_treat import collected, start
 
 from resurvey.search import recipe
 from resurvey.search.adapter import load_adapter
+from resurvey.search.builder import Builder
 from resurvey.search.compose import Then
 from resurvey.search.encode import SentenceEncoder
 from resurvey.search.index import open_index
 from resurvey.search.ranker import FeatureRanker
-from resurvey.search.recipe import Builder
 from resurvey.settings import Settings
 from resurvey.treat.adapter import adapter
 from resurvey.treat.adapting import Lesson, adapter_of, confused, path

@@ -12,9 +12,9 @@ import pytest
 from resurvey.data.collection import Collection
 from resurvey.data.split import folds
 from resurvey.search import recipe
+from resurvey.search.builder import Builder
 from resurvey.search.encode import SentenceEncoder, load
 from resurvey.search.index import open_index
-from resurvey.search.recipe import Builder
 from resurvey.settings import Settings
 from resurvey.train.task import Dials
 from resurvey.treat import contrast as rung

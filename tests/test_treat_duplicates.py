@@ -15,7 +15,7 @@ from test_treat import collected, flat, start, turned
 
 from resurvey.data.duplicates import duplicates
 from resurvey.search import recipe
-from resurvey.search.recipe import Builder
+from resurvey.search.builder import Builder
 from resurvey.treat import ladder
 from resurvey.treat.attempt import Attempt, Nothing
 from resurvey.treat.catalog import row

@@ -13,9 +13,9 @@ from test_treat import collected, start
 from resurvey.decide.plan import decide
 from resurvey.decide.rules import Facts
 from resurvey.search import recipe
+from resurvey.search.builder import Builder
 from resurvey.search.encode import SentenceEncoder
 from resurvey.search.index import open_index
-from resurvey.search.recipe import Builder
 from resurvey.settings import Settings
 from resurvey.treat import ladder
 from resurvey.treat.attempt import Attempt, Nothing, State

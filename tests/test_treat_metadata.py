@@ -14,8 +14,8 @@ from test_treat import collected, flat, start
 from resurvey.decide.plan import decide
 from resurvey.decide.rules import Facts
 from resurvey.search import recipe
+from resurvey.search.builder import Builder
 from resurvey.search.fields import Fields
-from resurvey.search.recipe import Builder
 from resurvey.treat import ladder
 from resurvey.treat.attempt import Attempt, Nothing, State
 from resurvey.treat.catalog import row

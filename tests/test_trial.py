@@ -12,7 +12,7 @@ import pytest
 from resurvey.data.collection import Collection
 from resurvey.evaluate.measures import Scores
 from resurvey.search import recipe
-from resurvey.search.recipe import Builder
+from resurvey.search.builder import Builder
 from resurvey.settings import Settings
 from resurvey.treat.trial import ENOUGH_FOR_GATE, Trial, judged_trial, standin_trial
 from resurvey.types import Document, Ints, Query, Ranking, Run

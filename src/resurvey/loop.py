@@ -125,6 +125,7 @@ def decide(session: Session, effort: str) -> Plan:
                 diagnosis, len(session.trial.index.documents), len(parts.passages), parts.long_documents, judged,
                 session.trial.memory.asked_again, len(session.trial.surplus), session.weights,
                 len({name for document in session.trial.index.documents for name in document.metadata}),
+                bool(session.settings.text("reranker")),
             )  # fmt: skip
             names = [row.name for row in available(effort)]
             write_json(workspace.plan, to_json(plan(facts, effort, names)))

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from resurvey.data.collection import Collection
     from resurvey.data.standin import StandIns
     from resurvey.protocols import Encoder
+    from resurvey.search.builder import Builder
     from resurvey.search.index import Index
-    from resurvey.search.recipe import Builder
     from resurvey.treat.trial import Trial
 
 MOST_CHECKED = 300
@@ -122,7 +122,7 @@ class Session:
     @functools.cached_property
     def builder(self) -> Builder:
         """Builds retrievers of recipes over the index."""
-        from resurvey.search.recipe import Builder
+        from resurvey.search.builder import Builder
 
         return Builder(self.index, self.workspace.artefacts, self.adapted)
 
@@ -163,8 +163,8 @@ class Session:
     @functools.cached_property
     def trial(self) -> Trial:
         """The queries on which treatments are tried: judged ones, or stand-ins."""
+        from resurvey.search.builder import Builder
         from resurvey.search.index import open_index
-        from resurvey.search.recipe import Builder
         from resurvey.treat.trial import judged_trial, standin_trial
 
         if self.standin:

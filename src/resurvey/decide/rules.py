@@ -14,6 +14,8 @@ from resurvey.types import Diagnosis
 
 OPEN_BASES = ("BAAI/bge-base-en-v1.5", "intfloat/multilingual-e5-base")
 """Open encoders that train well on a CPU or one GPU (both MIT licensed): English, and a hundred languages."""
+RANKING_LIMITED = 20
+"""Percent of the queries whose right document is in the top 20 but not first, from which a reranker is worth its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Facts:
     """Whether the encoder's weights are here, so that it could be trained; those of an endpoint are not."""
     fields: int = 0
     """Metadata fields that documents carry."""
+    reranker: bool = False
+    """Whether a reranker is configured."""
 
     def value(self, id: str, default: float = 0.0) -> float:
         """A finding's value, or the default where it was not measured."""
@@ -158,6 +162,31 @@ RULES: tuple[Rule, ...] = (
         (-1, 1),
         "seconds, microseconds a query",
         "R05",
+    ),
+    Rule(
+        "reranker",
+        7,
+        lambda f: f.reranker and f.value("R18-ranking", RANKING_LIMITED) >= RANKING_LIMITED,
+        lambda f: (
+            f"a reranker is configured, and for {f.value('R18-ranking'):.0f} % of the queries the right document is "
+            "in the top 20 but not first; it is tried as it is before any is trained"
+        ),
+        (-3, 5),
+        "the latency budget of every query",
+        "articles C and D",
+        overrides="articles C and D rerank with full trust; alone rerankers often harm, so the weight is measured",
+    ),
+    Rule(
+        "cross-encoder",
+        8,
+        lambda f: f.judged >= 200 and f.value("R18-ranking") >= RANKING_LIMITED,
+        lambda f: (
+            f"{f.judged} judged queries can teach one, and for {f.value('R18-ranking'):.0f} % of them the right "
+            "document is in the top 20 but not first"
+        ),
+        (0, 5),
+        "up to half an hour to train, the latency budget of every query",
+        "articles C and D",
     ),
 )
 

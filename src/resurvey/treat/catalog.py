@@ -11,6 +11,7 @@ from resurvey.treat.adapter import adapter
 from resurvey.treat.attempt import Treatment
 from resurvey.treat.center import center
 from resurvey.treat.contrast import contrast
+from resurvey.treat.crossencoder import cross_encoder
 from resurvey.treat.duplicates import duplicate_documents
 from resurvey.treat.hybrid import hybrid
 from resurvey.treat.identifiers import identifiers
@@ -18,6 +19,7 @@ from resurvey.treat.memory import memory
 from resurvey.treat.metadata import metadata
 from resurvey.treat.passages import passages
 from resurvey.treat.ranker import ranker
+from resurvey.treat.reranker import reranker
 
 Effort = Literal["small", "medium", "large"]
 EFFORTS: tuple[str, ...] = ("small", "medium", "large")
@@ -97,6 +99,22 @@ CATALOG: tuple[Row, ...] = (
         "order",
         3,
         "Show one of several documents that say the same, the best-ranked one.",
+    ),
+    Row(
+        "reranker",
+        reranker,
+        "small",
+        "order",
+        3,
+        "Let a configured reranker reorder the first documents, with a learned weight, or not at all.",
+    ),
+    Row(
+        "cross-encoder",
+        cross_encoder,
+        "large",
+        "order",
+        3,
+        "Train a cross-encoder on the judged queries and let it reorder the first documents.",
     ),
 )
 

@@ -17,10 +17,11 @@ from resurvey.data.split import folds, unseen
 from resurvey.evaluate.measures import Scores, score
 from resurvey.evaluate.slices import facts, slices
 from resurvey.search.analyse import literals
+from resurvey.search.builder import Builder
 from resurvey.search.fuse import fuse
 from resurvey.search.index import Index
 from resurvey.search.memory import Judged, judged
-from resurvey.search.recipe import Builder, node_key, rule_of
+from resurvey.search.recipe import node_key, rule_of
 from resurvey.settings import Settings
 from resurvey.types import Ints, Json, Progress, Qrels, Query, Ranking, Run, silent
 from resurvey.workspace import Artefacts
