@@ -144,7 +144,7 @@ class Builder:
 
     def _ranked(self, node: Json) -> Retriever:
         trees = load_trees(self.artefacts.get(node["trees"]))
-        adapted = any("adapter" in branch for branch in node["input"]["inputs"])
+        adapted = any("adapter" in branch for branch in node["input"].get("inputs", ()))
         evidence = self.evidence(node["judged"], node.get("model", ""), adapted=adapted)
         return Then(self.node(node["input"]), FeatureRanker(evidence, trees))
 
