@@ -33,7 +33,7 @@ from resurvey.workspace import Artefacts
 Make = Callable[[], Trial]
 TREATMENTS = pytest.mark.parametrize("treatment", CATALOG, ids=lambda found: found.name)
 KINDS = pytest.mark.parametrize("kind", ["judged", "stand-in"])
-ATTEMPTED = {"judged": {"passages", "center", "hybrid", "identifiers", "ranker", "memory"}, "stand-in": {"passages", "center", "hybrid", "identifiers"}}  # fmt: skip
+ATTEMPTED = {"judged": {"passages", "center", "hybrid", "identifiers", "rewrite", "ranker", "memory"}, "stand-in": {"passages", "center", "hybrid", "identifiers"}}  # fmt: skip
 """Where the fixture's corpus gives a treatment something to try, so that no test below passes by trying nothing."""
 
 

@@ -105,6 +105,18 @@ RULES: tuple[Rule, ...] = (
         overrides="article D drops tokens with punctuation; one mixed stream costs up to 1 point",
     ),
     Rule(
+        "rewrite",
+        5,
+        lambda f: f.documents > 0,
+        lambda f: (
+            f"who asks and who writes word things differently; of {f.documents} documents some explain their own acronyms"
+        ),
+        (0, 1),
+        "a second search of every query that is rewritten",
+        "article D, measured on five collections",
+        overrides="articles D and E rewrite every query and promise 3 to 5 points; measured, it gains where queries hold acronyms",
+    ),
+    Rule(
         "ranker",
         6,
         lambda f: f.judged >= 40,

@@ -21,6 +21,7 @@ from resurvey.search.index import Index
 from resurvey.search.lexical import Lexical
 from resurvey.search.memory import Memory, load_judged
 from resurvey.search.ranker import FeatureRanker, load_trees
+from resurvey.search.rewrite import Rewritten, describe_writer, writer_of
 from resurvey.search.terms import Characters
 from resurvey.types import Json
 from resurvey.workspace import Artefacts, canonical, digest
@@ -64,6 +65,15 @@ def _of(model: str) -> Json:
     return {"model": model} if model else {}
 
 
+def rewritten(first: Json, by: Json, weight: float) -> Json:
+    """What `first` finds for a query, fused with what it finds for the text that `by` makes of it.
+
+    `by` is {"kind": "shorthand", "table": reference}, {"kind": "feedback", "documents": n, "terms": n}, or
+    {"kind": "model", "url", "model", "key_env", "prompt", "seconds"}; `weight` is the rewrite's share.
+    """
+    return {"stage": "rewritten", "input": first, "by": by, "weight": weight, "depth": first["depth"]}
+
+
 def recipe(root: Json, encoder: Encoder) -> Json:
     """A whole recipe: the tree and the encoder it was made with."""
     return {"format": FORMAT, "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint}, "root": root}
@@ -101,6 +111,8 @@ def describe(node: Json) -> str:
     if stage == "ranked":
         known = " with the judged queries" if node["judged"] else ""
         return f"({describe(node['input'])}) >> feature ranker{known}"
+    if stage == "rewritten":
+        return f"({describe(node['input'])}), {describe_writer(node['by'])} at {node['weight']:.2f}"
     if stage == "lexical" and node.get("identifiers"):
         return f"BM25 (identifiers {node['identifiers']:.2f})"
     return {"lexical": "BM25", "memory": "judged queries", "characters": "character n-grams"}[str(stage)]
@@ -119,12 +131,14 @@ class Builder:
     """Builds retrievers of recipes over one index; what two recipes share is built once.
 
     An adapted model that a node names has an index of its own beside `index`: the same passages, other vectors.
+    `state` is the file in which a language model's answers are kept; without it they are asked for each time.
     """
 
-    def __init__(self, index: Index, artefacts: Artefacts, opener: Opener = opened) -> None:
+    def __init__(self, index: Index, artefacts: Artefacts, opener: Opener = opened, state: Path | None = None) -> None:
         self.index = index
         self.artefacts = artefacts
         self.opener = opener
+        self.state = state
         self._indexes: dict[str, Index] = {"": index}
         self._built: dict[str, Retriever] = {}
         self._evidence: dict[tuple[str, str], Evidence] = {}
@@ -137,6 +151,7 @@ class Builder:
             ),
             "fused": self._fused,
             "ranked": self._ranked,
+            "rewritten": self._rewritten,
         }
 
     def recipe(self, recipe: Json) -> Retriever:
@@ -192,6 +207,10 @@ class Builder:
 
     def _fused(self, node: Json) -> Retriever:
         return Fuse([self.node(child) for child in node["inputs"]], rule_of(node), node["depth"])
+
+    def _rewritten(self, node: Json) -> Retriever:
+        writer = writer_of(node["by"], self.index, self.artefacts, self.state)
+        return Rewritten(self.node(node["input"]), writer, node["weight"], node["depth"])
 
     def _ranked(self, node: Json) -> Retriever:
         trees = load_trees(self.artefacts.get(node["trees"]))

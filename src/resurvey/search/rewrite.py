@@ -11,18 +11,23 @@ import functools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from resurvey.llm import Chat, Prompt
+import numpy as np
+
+from resurvey.errors import Problem, ResurveyError
+from resurvey.llm import Cache, Chat, Endpoint, Prompt
 from resurvey.protocols import Retriever
 from resurvey.search.analyse import words
 from resurvey.search.compose import Composable
 from resurvey.search.fuse import Convex, fuse
 from resurvey.search.index import Index
 from resurvey.search.postings import rarity
-from resurvey.search.shorthand import TOKEN, Expander
+from resurvey.search.shorthand import TOKEN, Expander, load_shorthand
 from resurvey.search.store import WORDS
-from resurvey.types import Query, Ranking, Run
+from resurvey.types import Json, Query, Ranking, Run
+from resurvey.workspace import Artefacts
 
 NAME, ORIGINAL, REWRITE = "rewritten", "original", "rewrite"
 PROMPT = Prompt(
@@ -31,6 +36,8 @@ PROMPT = Prompt(
     "shorthand, add the terms an expert would use for the same thing, keep codes, numbers and names exactly as they "
     "are. Do not answer the query. Reply with the rewritten query alone, on one line, at most 30 words.",
 )
+PROMPTS = {PROMPT.version: PROMPT}
+"""A recipe names a version, so an older one gets what it was measured with."""
 LONGEST = 500
 """Characters of a rewrite; longer ones are answers, not queries."""
 
@@ -90,7 +97,7 @@ class FeedbackWriter:
             surface = {**held, **surface}
         postings, passages = self.index.postings(WORDS), len(self.index.owners)
         scored = {
-            stem: count * float(rarity(postings.counts([stem]), passages)[0])
+            stem: count * float(rarity(np.array([postings.count(stem)]), passages)[0])
             for stem, count in counts.items()
             if count > 1 and stem not in there
         }
@@ -109,15 +116,16 @@ class FeedbackWriter:
 class LanguageModelWriter:
     """Asks a language model, each query no longer than a deadline."""
 
-    def __init__(self, chat: Chat, seconds: float) -> None:
+    def __init__(self, chat: Chat, prompt: Prompt, seconds: float) -> None:
         self.chat = chat
+        self.prompt = prompt
         self.seconds = seconds
         self.trouble = ""
         self.asked = self.late = 0
 
     def write(self, queries: Sequence[Query], run: Run) -> list[str | None]:  # noqa: ARG002
         """The model's rewrites; None where it is late or down, or says what is no query. Never raises for it."""
-        answers = self.chat.ask_all(PROMPT, [query.text for query in queries], self.seconds)
+        answers = self.chat.ask_all(self.prompt, [query.text for query in queries], self.seconds)
         self.asked += len(queries)
         self.late += answers.missing
         self.trouble = answers.trouble
@@ -126,6 +134,31 @@ class LanguageModelWriter:
             None if not line or len(line) > LONGEST or line == query.text else line
             for query, line in zip(queries, lines, strict=True)
         ]
+
+
+def writer_of(by: Json, index: Index, artefacts: Artefacts, state: Path | None) -> Writer:
+    """The writer that a recipe's node names.
+
+    Raises:
+        ResurveyError: when it names a prompt that this resurvey does not have.
+    """
+    if by["kind"] == "shorthand":
+        return ShorthandWriter(Expander(load_shorthand(artefacts.get(by["table"])), index.language))
+    if by["kind"] == "feedback":
+        return FeedbackWriter(index, Feedback(by["documents"], by["terms"]))
+    assert by["kind"] == "model", by
+    if by["prompt"] not in PROMPTS:
+        known = ", ".join(PROMPTS)
+        raise ResurveyError([Problem("recipe", f"was measured with prompt {by['prompt']!r}; there is {known}")], "resurvey run DIR")  # fmt: skip
+    chat = Chat(Endpoint(by["url"], by["model"], by["key_env"]), Cache(state) if state else None)
+    return LanguageModelWriter(chat, PROMPTS[by["prompt"]], by["seconds"])
+
+
+def describe_writer(by: Json) -> str:
+    """Who rewrites, for people."""
+    if by["kind"] == "model":
+        return f"queries rewritten by {by['model']}"
+    return {"shorthand": "shorthand written out", "feedback": "words of the first documents added"}[str(by["kind"])]
 
 
 class Rewritten(Composable):

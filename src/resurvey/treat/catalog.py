@@ -15,6 +15,7 @@ from resurvey.treat.identifiers import identifiers
 from resurvey.treat.memory import memory
 from resurvey.treat.passages import passages
 from resurvey.treat.ranker import ranker
+from resurvey.treat.rewrite import rewrite
 
 Effort = Literal["small", "medium", "large"]
 EFFORTS: tuple[str, ...] = ("small", "medium", "large")
@@ -66,6 +67,14 @@ CATALOG: tuple[Row, ...] = (
         "candidates",
         -math.inf,
         "Search codes, numbers and dotted names beside words, with a learned weight.",
+    ),
+    Row(
+        "rewrite",
+        rewrite,
+        "small",
+        "candidates",
+        -1,
+        "Search each query also as the corpus, or a language model, would word it, and fuse both.",
     ),
     Row("ranker", ranker, "small", "order", 3, "Order all branches' candidates by trees over cached evidence."),
     Row(
