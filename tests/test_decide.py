@@ -61,15 +61,21 @@ def test_rules_look_only_at_findings_that_are_taken() -> None:
 
 def test_the_dense_branch_is_settled_before_others_join_and_candidates_before_their_order() -> None:
     ill = facts({**HEALTHY, "R10-spread": 0.05, "R12-hubs": 6}, passages=250)
-    assert planned(ill) == ["passages", "center", "hybrid", "ranker", "memory"]
+    assert planned(ill) == ["passages", "center", "hybrid", "rewrite", "ranker", "memory"]
 
 
 def test_the_order_is_the_rules_own_and_not_that_of_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resurvey.decide.plan.RULES", RULES[::-1])
-    assert planned(facts(HEALTHY, passages=250)) == ["passages", "hybrid", "ranker", "memory"]
+    assert planned(facts(HEALTHY, passages=250)) == ["passages", "hybrid", "rewrite", "ranker", "memory"]
     same = [replace(rule, phase=1) for rule in RULES]
     monkeypatch.setattr("resurvey.decide.plan.RULES", same)
-    assert planned(facts(HEALTHY, passages=250)) == ["memory", "hybrid", "ranker", "passages"]  # larger gain first
+    assert planned(facts(HEALTHY, passages=250)) == [
+        "memory",
+        "hybrid",
+        "rewrite",
+        "ranker",
+        "passages",
+    ]  # larger gain first
 
 
 def test_nothing_is_planned_that_is_not_available() -> None:

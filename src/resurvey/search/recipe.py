@@ -113,9 +113,8 @@ def describe(node: Json) -> str:
         return f"({describe(node['input'])}) >> feature ranker{known}"
     if stage == "rewritten":
         return f"({describe(node['input'])}), {describe_writer(node['by'])} at {node['weight']:.2f}"
-    if stage == "lexical" and node.get("identifiers"):
-        return f"BM25 (identifiers {node['identifiers']:.2f})"
-    return {"lexical": "BM25", "memory": "judged queries", "characters": "character n-grams"}[str(stage)]
+    words = f"BM25 (identifiers {node['identifiers']:.2f})" if node.get("identifiers") else "BM25"
+    return {"lexical": words, "memory": "judged queries", "characters": "character n-grams"}[str(stage)]
 
 
 Opener: TypeAlias = Callable[[Path], Encoder]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from resurvey.search.analyse import words
 
 BRACKETS = re.compile(r"\(([^()]{2,80})\)")
-BREAK = re.compile(r"[.;:!?,]\s|[()\n]")
+BREAK = re.compile(r"[.;:!?,](?:\s|$)|[()\n]")
 """A long form does not reach over the end of a phrase."""
 SHORT = re.compile(r"[^\W_][\w&/.\-]*")
 PART = re.compile(r"[^\W_]+")

@@ -1,7 +1,7 @@
 """Query rewriting (R52): each query also searched as the corpus, or a language model, would word it.
 
 Expansion helps weak retrievers and harms strong ones (Weller et al. 2023), so who rewrites, and how much the rewrite
-counts, is chosen out of fold, and nobody may be the answer. The accepted tree's own out-of-fold lists stand for the
+counts, is chosen out of fold, and the ladder keeps the best of them only if it helps. The accepted tree's own out-of-fold lists stand for the
 original wording; queries that nobody rewrites keep them.
 """
 
@@ -39,14 +39,14 @@ class _Way:
 
 
 def rewrite(trial: Trial, state: State) -> Attempt | Nothing:
-    """The accepted tree searching both wordings, by whoever rewrites best, or by nobody."""
+    """The accepted tree searching both wordings, by whoever rewrites best."""
     if state.root["stage"] in SETTLED:
         return Nothing("queries are rewritten once, and before an order is learned on top")
     offered = ways(trial)
     if trial.standin:
         offered = {name: by for name, by in offered.items() if name == BLIND[0]}
-    tried = {name: _try(trial, state, by) for name, by in offered.items()}
-    tried = {name: way for name, way in tried.items() if way.changed >= LEAST}
+    every = {name: _try(trial, state, by) for name, by in offered.items()}
+    tried = {name: way for name, way in every.items() if way.changed >= LEAST}
     if not tried:
         return Nothing(
             f"fewer than {LEAST} of {len(trial.queries)} queries hold an acronym of the corpus or its long form"
@@ -58,17 +58,14 @@ def rewrite(trial: Trial, state: State) -> Attempt | Nothing:
         if trial.standin:
             return BLIND
         means = {choice: float(gain[places].mean()) if len(places) else 0.0 for choice, gain in gains.items()}
-        best = max(means, key=lambda choice: means[choice])
-        return best if means[best] > 0 else ("", 0.0)
+        return max(means, key=lambda choice: means[choice])
 
     def predict(choice: Choice, places: Ints) -> Run:
-        run = tried[choice[0]].runs[choice[1]] if choice[0] else state.run
+        run = tried[choice[0]].runs[choice[1]]
         return Run("rewrite", {trial.queries[p].id: run[trial.queries[p].id] for p in places})
 
     run, (name, weight) = trial.cross_fit(fit, predict)
-    detail = _detail(tried, gains)
-    if not name:
-        return Nothing(f"every rewrite loses: {detail['points by way and share']}")
+    detail = _detail(every, gains)
     root = recipe.rewritten(state.root, tried[name].by, weight)
     return Attempt(replace(state, root=root, run=run), {"chosen": name, "share": weight, **detail})
 
@@ -88,12 +85,14 @@ def _try(trial: Trial, state: State, by: Json) -> _Way:
     return _Way(by, len(places), runs, values, writer.trouble)
 
 
-def _detail(tried: dict[str, _Way], gains: dict[Choice, Doubles]) -> Json:
+def _detail(every: dict[str, _Way], gains: dict[Choice, Doubles]) -> Json:
     points = {
-        name: {f"{weight:g}": round(100 * float(np.mean(gains[name, weight])), 2) for weight in GRID} for name in tried
+        name: {f"{weight:g}": round(100 * float(np.mean(gains[name, weight])), 2) for weight in GRID}
+        for name in every
+        if every[name].runs
     }
     return {
-        "queries rewritten": {name: way.changed for name, way in tried.items()},
+        "queries rewritten": {name: way.changed for name, way in every.items()},
         "points by way and share": points,
-        "trouble": {name: way.trouble for name, way in tried.items() if way.trouble},
+        "trouble": {name: way.trouble for name, way in every.items() if way.trouble},
     }
