@@ -72,9 +72,9 @@ def test_the_order_is_the_rules_own_and_not_that_of_their_rows(monkeypatch: pyte
     assert planned(facts(HEALTHY, passages=250)) == [
         "memory",
         "hybrid",
-        "rewrite",
         "ranker",
         "passages",
+        "rewrite",
     ]  # larger gain first
 
 
