@@ -61,12 +61,20 @@ def test_rules_look_only_at_findings_that_are_taken() -> None:
 
 def test_the_dense_branch_is_settled_before_others_join_and_candidates_before_their_order() -> None:
     ill = facts({**HEALTHY, "R10-spread": 0.05, "R12-hubs": 6}, passages=250)
-    assert planned(ill) == ["passages", "center", "adapter", "hybrid", "ranker", "memory", "duplicates"]
+    assert planned(ill) == ["passages", "center", "adapter", "hybrid", "rewrite", "ranker", "memory", "duplicates"]
 
 
 def test_the_order_is_the_rules_own_and_not_that_of_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resurvey.decide.plan.RULES", RULES[::-1])
-    assert planned(facts(HEALTHY, passages=250)) == ["passages", "adapter", "hybrid", "ranker", "memory", "duplicates"]
+    assert planned(facts(HEALTHY, passages=250)) == [
+        "passages",
+        "adapter",
+        "hybrid",
+        "rewrite",
+        "ranker",
+        "memory",
+        "duplicates",
+    ]
     same = [replace(rule, phase=1) for rule in RULES]
     monkeypatch.setattr("resurvey.decide.plan.RULES", same)
     assert planned(facts(HEALTHY, passages=250)) == [
@@ -76,6 +84,7 @@ def test_the_order_is_the_rules_own_and_not_that_of_their_rows(monkeypatch: pyte
         "ranker",
         "passages",
         "duplicates",
+        "rewrite",
     ]  # larger gain first
 
 

@@ -33,7 +33,7 @@ from resurvey.workspace import Artefacts
 Make = Callable[[], Trial]
 TREATMENTS = pytest.mark.parametrize("treatment", CATALOG, ids=lambda found: found.name)
 KINDS = pytest.mark.parametrize("kind", ["judged", "stand-in"])
-ATTEMPTED = {"judged": {"passages", "center", "adapter", "hybrid", "identifiers", "ranker", "memory", "reranker", "cross-encoder"}, "stand-in": {"passages", "center", "hybrid", "identifiers", "reranker"}}  # fmt: skip
+ATTEMPTED = {"judged": {"passages", "center", "adapter", "hybrid", "identifiers", "rewrite", "ranker", "memory", "reranker", "cross-encoder"}, "stand-in": {"passages", "center", "hybrid", "identifiers", "reranker"}}  # fmt: skip
 """Where the fixture's corpus gives a treatment something to try, so that no test below passes by trying nothing.
 `metadata` and `duplicates` find no wanted value and no twin in it: what is asked of all here they are asked in their own tests."""
 TRIED = [found for found in CATALOG if found.name in ATTEMPTED["judged"]]

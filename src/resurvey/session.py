@@ -124,7 +124,7 @@ class Session:
         """Builds retrievers of recipes over the index."""
         from resurvey.search.builder import Builder
 
-        return Builder(self.index, self.workspace.artefacts, self.adapted)
+        return Builder(self.index, self.workspace.artefacts, self.adapted, self.workspace.root / "state.db")
 
     def adapted(self, folder: Path) -> Encoder:
         """An adapted model's encoder, compiled beside the base's where that pays."""
@@ -173,7 +173,7 @@ class Session:
             index = open_index(folder, made.documents, self.encoder, self.settings, self.workspace.index / "vectors")
             index.progress = self.progress
             qrels = {query.id: {wanted: 1} for query, wanted in zip(made.queries, made.wanted, strict=True)}
-            builder = Builder(index, self.workspace.artefacts, self.adapted)
+            builder = Builder(index, self.workspace.artefacts, self.adapted, self.workspace.root / "state.db")
             trial = standin_trial(made.queries, qrels, made.groups, builder, self.settings)
         else:
             trial = judged_trial(self.collection, self.builder, self.settings)

@@ -124,6 +124,15 @@ TABLE: tuple[Setting, ...] = (
         "gate_slice_points", 1.0, "Points of the measure that any slice may lose before promotion is refused.", least=0
     ),
     Setting("gate_slice_queries", 100, "Queries a slice needs before it can refuse a promotion.", least=5),
+    Setting("llm_url", "", "OpenAI-compatible endpoint of a language model that rewrites queries; empty asks none."),
+    Setting("llm_model", "", "Name of the language model at that endpoint."),
+    Setting("llm_key_env", "OPENAI_API_KEY", "Environment variable that holds the endpoint's key."),
+    Setting(
+        "llm_seconds",
+        2.0,
+        "Seconds that a language model may take for one query; later, it is searched as it is.",
+        least=0.05,
+    ),
     Setting("seed", 13, "Seed of everything drawn at random.", least=0),
 )
 

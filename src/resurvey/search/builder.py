@@ -29,6 +29,7 @@ from resurvey.search.memory import Memory, load_judged
 from resurvey.search.ranker import FeatureRanker, load_trees
 from resurvey.search.recipe import FORMAT, node_key, rule_of
 from resurvey.search.rerank import READ, Reranking
+from resurvey.search.rewrite import Rewritten, writer_of
 from resurvey.search.scorers import fingerprint, open_scorer
 from resurvey.search.terms import Characters
 from resurvey.search.within import Within, restricted
@@ -48,12 +49,14 @@ class Builder:
     """Builds retrievers of recipes over one index; what two recipes share is built once.
 
     An adapted model that a node names has an index of its own beside `index`: the same passages, other vectors.
+    `state` is the file in which a language model's answers are kept; without it they are asked for each time.
     """
 
-    def __init__(self, index: Index, artefacts: Artefacts, opener: Opener = opened) -> None:
+    def __init__(self, index: Index, artefacts: Artefacts, opener: Opener = opened, state: Path | None = None) -> None:
         self.index = index
         self.artefacts = artefacts
         self.opener = opener
+        self.state = state
         self._indexes: dict[str, Index] = {"": index}
         self._built: dict[str, Retriever] = {}
         self._evidence: dict[tuple[str, str, bool], Evidence] = {}
@@ -70,6 +73,7 @@ class Builder:
             "boosted": self._boosted,
             "collapsed": self._collapsed,
             "reranked": self._reranked,
+            "rewritten": self._rewritten,
         }
 
     @functools.cached_property
@@ -147,6 +151,10 @@ class Builder:
         adapted = any("adapter" in branch for branch in node["input"].get("inputs", ()))
         evidence = self.evidence(node["judged"], node.get("model", ""), adapted=adapted)
         return Then(self.node(node["input"]), FeatureRanker(evidence, trees))
+
+    def _rewritten(self, node: Json) -> Retriever:
+        writer = writer_of(node["by"], self.index, self.artefacts, self.state)
+        return Rewritten(self.node(node["input"]), writer, node["weight"], node["depth"])
 
     def _filtered(self, node: Json) -> Retriever:
         inner, where = node["input"], node["where"]

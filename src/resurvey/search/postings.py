@@ -58,7 +58,7 @@ class Postings:
         """Successive queries that together touch no more postings than fit in bounded memory."""
         start, touched = 0, 0
         for place, terms in enumerate(asked):
-            cost = sum(self._count(term) for term in terms)
+            cost = sum(self.count(term) for term in terms)
             if place > start and (place - start == BLOCK or touched + cost > MOST):
                 yield slice(start, place)
                 start, touched = place, 0
@@ -66,7 +66,8 @@ class Postings:
         if start < len(asked):
             yield slice(start, len(asked))
 
-    def _count(self, term: str) -> int:
+    def count(self, term: str) -> int:
+        """Passages that hold a term."""
         place = self._places.get(term)
         return 0 if place is None else int(self.weights.indptr[place + 1] - self.weights.indptr[place])
 

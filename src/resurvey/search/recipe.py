@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from resurvey.protocols import Encoder
 from resurvey.search.fuse import Convex, ReciprocalRank, Rule
+from resurvey.search.rewrite import describe_writer
 from resurvey.types import Json
 from resurvey.workspace import canonical, digest
 
@@ -85,6 +86,15 @@ def reranked(first: Json, model: str, *, depth: int, blend: float, facts: Json |
     return {"stage": "reranked", "input": first, "model": model, "depth": depth, "blend": blend, **told}
 
 
+def rewritten(first: Json, by: Json, weight: float) -> Json:
+    """What `first` finds for a query, fused with what it finds for the text that `by` makes of it.
+
+    `by` is {"kind": "shorthand", "table": reference}, {"kind": "feedback", "documents": n, "terms": n}, or
+    {"kind": "model", "url", "model", "key_env", "prompt", "seconds"}; `weight` is the rewrite's share.
+    """
+    return {"stage": "rewritten", "input": first, "by": by, "weight": weight, "depth": first["depth"]}
+
+
 def recipe(root: Json, encoder: Encoder) -> Json:
     """A whole recipe: the tree and the encoder it was made with."""
     return {"format": FORMAT, "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint}, "root": root}
@@ -127,6 +137,7 @@ def describe(node: Json) -> str:
 
 
 THEN: Mapping[str, Callable[[Json], str]] = {
+    "rewritten": lambda node: f"{describe_writer(node['by'])} at {node['weight']:.2f}",
     "ranked": lambda node: "feature ranker with the judged queries" if node["judged"] else "feature ranker",
     "filtered": lambda node: f"within {node['where']}",
     "boosted": lambda node: f"boosts of {', '.join(node['fields'])}",

@@ -20,6 +20,7 @@ from resurvey.treat.metadata import metadata
 from resurvey.treat.passages import passages
 from resurvey.treat.ranker import ranker
 from resurvey.treat.reranker import reranker
+from resurvey.treat.rewrite import rewrite
 
 Effort = Literal["small", "medium", "large"]
 EFFORTS: tuple[str, ...] = ("small", "medium", "large")
@@ -79,6 +80,14 @@ CATALOG: tuple[Row, ...] = (
         "candidates",
         -math.inf,
         "Search codes, numbers and dotted names beside words, with a learned weight.",
+    ),
+    Row(
+        "rewrite",
+        rewrite,
+        "small",
+        "candidates",
+        -1,
+        "Search each query also as the corpus, or a language model, would word it, and fuse both.",
     ),
     Row("ranker", ranker, "small", "order", 3, "Order all branches' candidates by trees over cached evidence."),
     Row(
