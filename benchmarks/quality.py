@@ -90,9 +90,8 @@ def _choices(arguments: argparse.Namespace) -> list[Choice]:
 
 def _names(arguments: argparse.Namespace) -> list[str]:
     """The collections that have what is asked for: aero-cranfield has neither training nor dev judgments."""
-    blind = arguments.split == "test" and not arguments.train_queries and not arguments.only_peers
-    known = arguments.split != "test" or arguments.train_queries
-    return [name for name in arguments.only or COLLECTIONS if blind or not known or name != "aero-cranfield"]
+    blind = arguments.split == "test" and not arguments.train_queries
+    return [name for name in arguments.only or COLLECTIONS if blind or name != "aero-cranfield"]
 
 
 def measure(arguments: argparse.Namespace, task: Task) -> dict[str, Any]:
@@ -119,7 +118,8 @@ def measure(arguments: argparse.Namespace, task: Task) -> dict[str, Any]:
             kept = ("ours",) if with_peers else SYSTEMS
             scored = {system: {q: made["scores"][system][q] for q in asked} for system in kept}
         else:
-            ranked = {**_untouched(task, made["runs"]["dense"]), **ranked, "ours": made["runs"]["ours"]}
+            beside = ranked if with_peers else _untouched(task, made["runs"]["dense"])
+            ranked = {**beside, "ours": made["runs"]["ours"]}
     row["seconds"] = seconds
     return _scored(row, task, ranked, scored, key(*names, arguments.effort, arguments.split, task.digest()))
 
@@ -173,11 +173,20 @@ def _shown(arguments: argparse.Namespace, rows: Sequence[dict[str, Any]]) -> lis
         lines += tables.curve(rows)
     elif not (arguments.peers or arguments.only_peers):
         lines += tables.plain(rows, TARGETS)
-    if arguments.peers or arguments.only_peers or arguments.no_judgments:
-        results = [tables.Result(row["collection"], row["scored"], row["seconds"]) for row in rows]
-        there = [*jobs.UNTOUCHED, *jobs.TRAINED, "ours"]
-        systems = [system for system in there if any(system in result.scored for result in results)]
+    results = [tables.Result(row["collection"], row["scored"], row["seconds"]) for row in rows]
+    there = [*jobs.UNTOUCHED, *jobs.TRAINED, "ours"]
+    systems = [system for system in there if any(system in result.scored for result in results)]
+    if arguments.peers or arguments.only_peers:
         lines += tables.contest(results, systems, [system for system in jobs.TRAINED if system in systems])
+    elif not arguments.train_queries:
+        for system in jobs.UNTOUCHED:
+            lines += [
+                "",
+                *tables.against(results, system),
+                tables.summed(tables.whole(results, [system, "ours"]), system),
+            ]
+    if not arguments.only_peers:
+        lines.append(tables.over_best(results, jobs.UNTOUCHED))
     for row in rows:
         for side, means in row["sides"].items():
             lines.append(

@@ -44,10 +44,7 @@ if TYPE_CHECKING:
 SEED = 13
 MOST_PAIRS, FEW_PAIRS = 4_000, 1_000
 LEARNING_RATE, BATCH, LENGTH = 5e-5, 64, 128
-MINING = {
-    "range_min": 10, "range_max": 50, "max_score": 0.8, "relative_margin": 0.05, "num_negatives": 1,
-    "sampling_strategy": "random",
-}  # fmt: skip
+SKIPPED, WINDOW, MOST_SCORE, MARGIN, NEGATIVES = 10, 50, 0.8, 0.05, 1
 ADAPTER_BATCH, ADAPTER_EPOCHS, ADAPTER_RATE, SCALE = 10, 4, 2e-5, 20.0
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -231,9 +228,18 @@ def _train(encoder: SentenceTransformer, rows: Dataset, count: int) -> None:
 def _mine(work: Work, encoder: SentenceTransformer, rows: Dataset) -> Dataset:
     from sentence_transformers.util import mine_hard_negatives
 
-    window = min(int(str(MINING["range_max"])), len(work.ids) - 1)
     return mine_hard_negatives(
-        rows, encoder, corpus=work.texts, batch_size=BATCH, verbose=False, **{**MINING, "range_max": window}
+        rows,
+        encoder,
+        corpus=work.texts,
+        range_min=SKIPPED,
+        range_max=min(WINDOW, len(work.ids) - 1),
+        max_score=MOST_SCORE,
+        relative_margin=MARGIN,
+        num_negatives=NEGATIVES,
+        sampling_strategy="random",
+        batch_size=BATCH,
+        verbose=False,
     )
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent.parent
+HERE = Path(__file__).resolve().parent.parent
 CACHE = HERE / "cache"
 
 

@@ -85,8 +85,27 @@ def summed(shared: Sequence[Result], best: str) -> str:
     if not shared:
         return ""
     gain = sum(mean(r.scored["ours"]) - mean(r.scored[best]) for r in shared) / len(shared)
+    said = f"\nOn average of {len(shared)}: {points_of(gain)} of NDCG@10 over {best}"
     ours, other = (sum(r.seconds.get(name, math.nan) for r in shared) for name in ("ours", best))
-    return f"\nOn average of {len(shared)}: {100 * gain:+.2f} points of NDCG@10, {ours:.0f} s against {other:.0f} s ({ours / other:.2f} times)."
+    return (
+        f"{said}." if math.isnan(other) else f"{said}, {ours:.0f} s against {other:.0f} s ({ours / other:.2f} times)."
+    )
+
+
+def over_best(results: Sequence[Result], untouched: Sequence[str]) -> str:
+    """The average difference to the best of the untouched pipelines of each collection."""
+    shared = whole(results, [*untouched, "ours"])
+    if not shared:
+        return ""
+    gains = [mean(r.scored["ours"]) - max(mean(r.scored[name]) for name in untouched) for r in shared]
+    return (
+        f"\nOn average of {len(shared)}: {points_of(sum(gains) / len(gains))} over each one's best untouched pipeline."
+    )
+
+
+def points_of(difference: float) -> str:
+    """A difference in points."""
+    return f"{100 * difference:+.2f} points"
 
 
 def curve(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
