@@ -1,12 +1,13 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from contest.lookalikes import KINDS, UNSEEN, catalogue, spelled
 
 
+@settings(deadline=None, max_examples=20)
 @given(some.integers(0, 10_000))
 def test_every_query_wants_one_document_of_the_catalogue_and_no_two_queries_are_alike(seed):
     made = catalogue(seed)

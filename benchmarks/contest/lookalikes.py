@@ -265,8 +265,18 @@ def _family(
     kind: Kind, thing: str, name: str, documents: dict[str, tuple[str, str]], rng: random.Random
 ) -> dict[str, Parts]:
     """Add a family's documents; their parts by document id."""
-    made = {f"{name}-{place}": pieces for place, pieces in enumerate(kind.make(rng))}
+    made = {f"{name}-{place}": pieces for place, pieces in enumerate(_unlike(kind, documents, rng))}
     for id, pieces in made.items():
         written = kind.written.format(thing=thing, **pieces)
         documents[id] = thing.split(",", maxsplit=1)[0], rng.choice(FRAMES).format(written)
     return made
+
+
+def _unlike(kind: Kind, documents: Mapping[str, tuple[str, str]], rng: random.Random) -> list[Parts]:
+    """A family's parts; where a query may leave the family's name out, none that another family has."""
+    bare = any("{thing}" not in form for form in kind.forms.values())
+    every = " ".join(text for _, text in documents.values()) if bare else ""
+    while True:
+        made = kind.make(rng)
+        if not any(kind.written.format(thing="", **pieces).lstrip(".:, ") in every for pieces in made):
+            return made
