@@ -16,7 +16,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from contest.lookalikes import UNSEEN, Asked, Catalogue, catalogue
@@ -85,20 +85,23 @@ def right(probe: Sequence[Asked], run: Ranked) -> list[bool]:
 def table(probe: Sequence[Asked], found: Mapping[str, Sequence[bool]]) -> Iterator[str]:
     """Accuracy over all, of kinds no judged query asked for, by kind and by form."""
     yield "| | queries | " + " | ".join(found) + " |\n|---" + "|---" * (len(found) + 1) + "|"
-    yield _line("all", probe, found, lambda _: True)
-    yield _line("kinds never judged", probe, found, lambda asked: asked.kind in UNSEEN)
-    for kind in dict.fromkeys(asked.kind for asked in probe):
-        yield _line(kind, probe, found, lambda asked, kind=kind: asked.kind == kind)  # type: ignore[misc]
+    for name, chosen in groups(probe).items():
+        cells = (f"{sum(hits[place] for place in chosen) / max(1, len(chosen)):.3f}" for hits in found.values())
+        yield f"| {name} | {len(chosen)} | " + " | ".join(cells) + " |"
+
+
+def groups(probe: Sequence[Asked]) -> dict[str, list[int]]:
+    """Places of queries by what they share."""
+    found: dict[str, list[int]] = {"all": [], "kinds never judged": []}
+    for asked in probe:
+        found[asked.kind] = []
     for form in sorted({asked.form for asked in probe}):
-        yield _line(f"“{form}”", probe, found, lambda asked, form=form: asked.form == form)  # type: ignore[misc]
-
-
-def _line(
-    name: str, probe: Sequence[Asked], found: Mapping[str, Sequence[bool]], chosen: Callable[[Asked], bool]
-) -> str:
-    places = [place for place, asked in enumerate(probe) if chosen(asked)]
-    cells = (f"{sum(hits[place] for place in places) / max(1, len(places)):.3f}" for hits in found.values())
-    return f"| {name} | {len(places)} | " + " | ".join(cells) + " |"
+        found[f"“{form}”"] = []
+    for place, asked in enumerate(probe):
+        unseen = ["kinds never judged"] if asked.kind in UNSEEN else []
+        for name in ("all", *unseen, asked.kind, f"“{asked.form}”"):
+            found[name].append(place)
+    return found
 
 
 def errors(made: Catalogue, run: Ranked, count: int) -> Iterator[str]:

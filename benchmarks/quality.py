@@ -97,7 +97,9 @@ def _names(arguments: argparse.Namespace) -> list[str]:
 def measure(arguments: argparse.Namespace, task: Task) -> dict[str, Any]:
     """One collection's row: everything ranked, then scored; a finished test row is taken from the cache."""
     with_peers = arguments.peers or arguments.only_peers
-    names, ranked, seconds = ["scored"], {}, {}
+    names = ["scored"]
+    ranked: dict[str, Ranked] = {}
+    seconds: dict[str, float] = {}
     row: dict[str, Any] = {
         "collection": task.name, "commit": commit(), "effort": arguments.effort, "split": arguments.split,
         "judged": task.choice.judged, "train queries": len(task.training), "draw": task.choice.draw,

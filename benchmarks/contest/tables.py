@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from contest.scoring import MEASURES, NDCG, Scored, best_on_average, interval, mean
@@ -67,9 +68,9 @@ def contest(results: Sequence[Result], systems: Sequence[str], peers: Sequence[s
     """Every measure's grid, seconds, and ours against the best peer and the best untouched pipeline, on average."""
     for measure, name in MEASURES.items():
         yield f"\n{name}\n"
-        yield from grid(results, systems, 3, lambda result, system, m=measure: mean(result.scored[system], m))  # type: ignore[misc]
+        yield from grid(results, systems, 3, partial(_mean_of, measure))
     yield "\nseconds end to end\n"
-    yield from grid(results, systems, 0, lambda result, system: result.seconds.get(system, math.nan))
+    yield from grid(results, systems, 0, _seconds_of)
     for others in (peers, ("dense", "BM25", "RRF")):
         there = [system for system in others if system in systems]
         if there and "ours" in systems:
@@ -78,6 +79,14 @@ def contest(results: Sequence[Result], systems: Sequence[str], peers: Sequence[s
             yield f"\nagainst {best}, the best on average of {', '.join(there)}\n"
             yield from against(results, best)
             yield summed(shared, best)
+
+
+def _mean_of(measure: str, result: Result, system: str) -> float:
+    return mean(result.scored[system], measure)
+
+
+def _seconds_of(result: Result, system: str) -> float:
+    return result.seconds.get(system, math.nan)
 
 
 def summed(shared: Sequence[Result], best: str) -> str:
