@@ -165,7 +165,7 @@ def adapted(queries: Vectors, positives: Vectors) -> Vectors:
         for start in starts:
             moved = torch.nn.functional.normalize(layer(asked[start : start + ADAPTER_BATCH]))
             scores = SCALE * moved @ wanted[start : start + ADAPTER_BATCH].T
-            torch.nn.functional.cross_entropy(scores, torch.arange(len(scores))).backward()
+            torch.autograd.backward(torch.nn.functional.cross_entropy(scores, torch.arange(len(scores))))
             torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
@@ -204,8 +204,8 @@ def _encoder(model: str, length: int) -> SentenceTransformer:
 
 def _train(encoder: SentenceTransformer, rows: Dataset, count: int) -> None:
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-    from sentence_transformers.losses import MultipleNegativesRankingLoss
-    from sentence_transformers.training_args import BatchSamplers
+    from sentence_transformers.base.sampler import BatchSamplers
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = SentenceTransformerTrainingArguments(
