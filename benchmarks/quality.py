@@ -1,32 +1,39 @@
-"""Quality on real collections: init, run and rank as a user would, scored from outside.
+"""Quality on real collections: init, run and rank as a user would, scored from outside, beside the peers.
 
     python benchmarks/quality.py [--data FOLDER] [--effort small] [--split test] [--only NAME ...]
+    python benchmarks/quality.py --effort medium --peers            # beside the peers (contest/peers.py says which)
+    python benchmarks/quality.py --only-peers --only product-match  # the peers alone
+    python benchmarks/quality.py --no-judgments                     # nothing judged is brought; all six with --split test
+    python benchmarks/quality.py --train-queries 50 100 200 --draw 1 2 3   # the learning curve
 
-Train and dev judgments go in; neither test judgments nor test queries do. Without `--split test`
-the table shows the run's own held-out scores (cross-validated over train and dev). With it, the
-test side is read once: the TREC runs are scored with pytrec_eval, and commit, command and numbers
-are appended to `benchmarks/ledger.jsonl`. Finished rows are cached by commit and inputs.
+Train and dev judgments go in; neither test judgments nor test queries do. Without `--split test` the table shows
+held-out scores: of dev queries beside the peers, which train on train alone, else of the gate's queries (dev where
+it is large enough, else train and dev, cross-fitted). Ours is then read from what the run kept for each dev query,
+which was fitted without it. `--no-judgments` and `--train-queries` bring no dev judgments, and rank dev from outside.
+
+With `--split test` everything is ranked first; then the test side is read once, scored with pytrec_eval, and commit,
+command and numbers are appended to `benchmarks/ledger.jsonl`. Rankings are cached below `benchmarks/cache/`: ours by
+the package's source and the input, each peer by its own file and the input. A finished test row is never read again.
+`--limit 40` is a smoke test on a cut collection.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import os
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytrec_eval
+from contest import jobs, tables
+from contest.ours import ours
+from contest.reference import Ranked, reference_bm25, reference_rrf
+from contest.scoring import MEASURES, RECALL, Scored, interval, mean, score
+from contest.source import CACHE, HERE, commit, key, load, save
+from contest.task import COLLECTIONS, Choice, Task, task, text_of, truths
 
-HERE = Path(__file__).parent
-COLLECTIONS = ("attack-procedures", "covid-faq", "code-cosqa", "product-match", "job-titles", "aero-cranfield")
 TARGETS = {
     "attack-procedures": 0.57,
     "covid-faq": 0.64,
@@ -36,21 +43,21 @@ TARGETS = {
     "aero-cranfield": 0.40,
 }
 SYSTEMS = ("BM25", "dense", "RRF", "ours")
-RESAMPLES = 9_999
-Scored = dict[str, dict[str, float]]
-"""query id to {measure: value}"""
-Ranked = dict[str, dict[str, float]]
-"""query id to {document id: score}"""
 
 
 def main() -> None:
-    """Measure every collection and print one table."""
+    """Measure every collection and print the tables."""
     arguments = _arguments()
-    rows = []
-    for name in arguments.only or COLLECTIONS:
-        print(f"{name} …", file=sys.stderr, flush=True)
-        rows.append(measure(arguments.data / name, arguments.effort, arguments.split))
-    show(rows, arguments.split)
+    if arguments.split == "test" and commit().endswith("+"):
+        sys.exit("the test side is read for committed code only: commit, then again")
+    rows = [
+        measure(arguments, task(arguments.data / name, choice))
+        for choice in _choices(arguments)
+        for name in _names(arguments)
+    ]
+    print(f"NDCG@10, {arguments.split}, effort {arguments.effort}; commit {commit()}\n")
+    for line in _shown(arguments, rows):
+        print(line)
 
 
 def _arguments() -> argparse.Namespace:
@@ -59,249 +66,135 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--effort", default="small", choices=("small", "medium", "large"))
     parser.add_argument("--split", default="held-out", choices=("held-out", "test"))
     parser.add_argument("--only", nargs="*", choices=COLLECTIONS)
+    parser.add_argument("--peers", action="store_true", help="beside the peers")
+    parser.add_argument("--only-peers", action="store_true", help="the peers without ours")
+    parser.add_argument("--no-judgments", action="store_true", help="bring documents alone")
+    parser.add_argument(
+        "--train-queries", type=int, nargs="*", default=[], metavar="N", help="bring N training queries"
+    )
+    parser.add_argument("--draw", type=int, nargs="*", default=[1], metavar="K", help="which draws of them")
+    parser.add_argument("--limit", type=int, default=0, help="a smoke test: so many training and scored queries")
     return parser.parse_args()
 
 
-def measure(source: Path, effort: str, split: str) -> dict[str, Any]:
-    """One collection's row, from the cache when commit and inputs are those of a finished one."""
-    commit = _commit()
-    if split == "test" and commit.endswith("+"):
-        sys.exit("the test side is read for committed code only: commit, then again")
-    key = hashlib.sha256("|".join([commit, effort, split, _digest(source)]).encode()).hexdigest()[:16]
-    cached = HERE / "cache" / f"{source.name}-{split}-{key}.json"
-    if cached.exists() and not commit.endswith("+"):
-        row: dict[str, Any] = json.loads(cached.read_text())
-        return row
-    with tempfile.TemporaryDirectory() as folder:
-        row = _on_test(source, effort, Path(folder)) if split == "test" else _held_out(source, effort, Path(folder))
-    row |= {"collection": source.name, "commit": commit, "effort": effort, "split": split}
-    cached.parent.mkdir(exist_ok=True)
-    cached.write_text(json.dumps(row))
-    if split == "test":
-        with (HERE / "ledger.jsonl").open("a") as ledger:
-            ledger.write(
-                json.dumps(
-                    {
-                        "at": time.strftime("%Y-%m-%d"),
-                        "command": f"benchmarks/quality.py --effort {effort} --split test",
-                        **row,
-                    }
-                )
-                + "\n"
-            )
-    return row
+def _choices(arguments: argparse.Namespace) -> list[Choice]:
+    judged = not arguments.no_judgments
+    if not arguments.train_queries:
+        return [Choice(arguments.split, judged, limit=arguments.limit)]
+    return [
+        Choice(arguments.split, judged, count, draw, arguments.limit)
+        for count in arguments.train_queries
+        for draw in arguments.draw
+    ]
 
 
-def _held_out(source: Path, effort: str, folder: Path) -> dict[str, Any]:
-    seconds = _run(source, effort, folder)
-    found = json.loads(_resurvey("evaluate", str(folder / "work"), "--json"))
-    gate = json.loads((folder / "work" / "gate.json").read_text())
-    means = {name: next(iter(values.values())) for name, values in found["means"].items()}
-    known = {"base": "dense", "bm25": "BM25", "rrf": "RRF"}
-    row = {known[name]: mean for name, mean in means.items() if name in known}
-    return {
-        **row,
-        "ours": means.get(gate["live"]),
-        "live": gate["live"],
-        "queries": found["queries"],
-        "seconds": seconds,
-        "rungs": means,
-        "sentence": gate["sentence"],
-    }
+def _names(arguments: argparse.Namespace) -> list[str]:
+    """The collections that have what is asked for: aero-cranfield has neither training nor dev judgments."""
+    blind = arguments.split == "test" and not arguments.train_queries
+    return [name for name in arguments.only or COLLECTIONS if blind or name != "aero-cranfield"]
 
 
-def _on_test(source: Path, effort: str, folder: Path) -> dict[str, Any]:
-    seconds = _run(source, effort, folder)
-    qrels = _qrels(source / "qrels" / "test.tsv")
-    asked = _queries(source, set(qrels))
-    _write_queries(folder / "test.jsonl", asked)
+def measure(arguments: argparse.Namespace, task: Task) -> dict[str, Any]:
+    """One collection's row: everything ranked, then scored; a finished test row is taken from the cache."""
+    with_peers = arguments.peers or arguments.only_peers
+    names = ["scored"]
     ranked: dict[str, Ranked] = {}
-    for system, candidate in (("dense", "base"), ("ours", "live")):
-        output = folder / f"{system}.trec"
-        started = time.monotonic()
-        _resurvey(
-            "rank",
-            str(folder / "work"),
-            "--queries",
-            str(folder / "test.jsonl"),
-            "--output",
-            str(output),
-            "--candidate",
-            candidate,
-        )
-        if system == "ours":
-            seconds["rank"] = round(time.monotonic() - started, 1)
-        ranked[system] = _read_run(output)
-    ranked["BM25"] = reference_bm25(source, asked)
-    ranked["RRF"] = reference_rrf([ranked["BM25"], ranked["dense"]])
-    live = json.loads((folder / "work" / "live.json").read_text())["candidate"]
-    sides = {"": qrels, **{path.stem: _qrels(path) for path in sorted((source / "qrels").glob("test-*.tsv"))}}
-    scored = {side: {system: _score(run, truth) for system, run in ranked.items()} for side, truth in sides.items()}
-    row: dict[str, Any] = {system: _mean(found) for system, found in scored[""].items()}
-    row |= {"recall": {system: _mean(found, "recall_100") for system, found in scored[""].items()}}
-    row |= {"against": {system: _interval(scored[""][system], scored[""]["ours"]) for system in SYSTEMS[:3]}}
-    row |= {
-        "sides": {
-            side: {system: _mean(found) for system, found in systems.items()}
-            for side, systems in scored.items()
-            if side
-        }
-    }
-    return {**row, "live": live, "queries": len(qrels), "seconds": seconds}
+    seconds: dict[str, float] = {}
+    row: dict[str, Any] = {
+        "collection": task.name, "commit": commit(), "effort": arguments.effort, "split": arguments.split,
+        "judged": task.choice.judged, "train queries": len(task.training), "draw": task.choice.draw,
+    }  # fmt: skip
+    scored: dict[str, Scored] = {}
+    if with_peers:
+        name, found, row["facts"] = jobs.rows(task)
+        names.append(name)
+        ranked = {system: run for system, (run, _) in found.items()}
+        seconds = {system: spent for system, (_, spent) in found.items()}
+    if not arguments.only_peers:
+        name, made = ours(task, arguments.effort)
+        names.append(name)
+        row |= {"live": made["live"], "ours seconds": made["seconds"], "sentence": made["sentence"]}
+        seconds["ours"] = sum(made["seconds"].get(step, 0.0) for step in ("init", "run", "rank"))
+        if "scores" in made:
+            asked = list(task.asked) if with_peers else made["gate"]
+            kept = ("ours",) if with_peers else SYSTEMS
+            scored = {system: {q: made["scores"][system][q] for q in asked} for system in kept}
+        else:
+            beside = ranked if with_peers else _untouched(task, made["runs"]["dense"])
+            ranked = {**beside, "ours": made["runs"]["ours"]}
+    row["seconds"] = seconds
+    return _scored(row, task, ranked, scored, key(*names, arguments.effort, arguments.split, task.digest()))
 
 
-def _run(source: Path, effort: str, folder: Path) -> dict[str, float]:
-    """init and run on a copy that holds no test judgment and no test query; seconds of each."""
-    known: set[str] = set()
-    (folder / "in" / "qrels").mkdir(parents=True)
-    (folder / "in" / "corpus.jsonl").write_bytes((source / "corpus.jsonl").read_bytes())
-    for split in ("train", "dev"):
-        path = source / "qrels" / f"{split}.tsv"
-        if path.exists():
-            known |= set(_qrels(path))
-            (folder / "in" / "qrels" / path.name).write_bytes(path.read_bytes())
-    _write_queries(folder / "in" / "queries.jsonl", _queries(source, known))
-    started = time.monotonic()
-    _resurvey("init", str(folder / "work"), "--beir", str(folder / "in"))
-    brought = time.monotonic()
-    _resurvey("run", str(folder / "work"), "--effort", effort, "--json")
-    ran = time.monotonic()
-    _resurvey("run", str(folder / "work"), "--effort", effort, "--json")
-    again = time.monotonic() - ran
-    return {"init": round(brought - started, 1), "run": round(ran - brought, 1), "run again": round(again, 1)}
+def _untouched(task: Task, dense: Ranked) -> dict[str, Ranked]:
+    """Without peers, the encoder's own ranking is ours, and BM25 and RRF are the reference's."""
+    ids, texts = [row["_id"] for row in task.documents], [text_of(row) for row in task.documents]
+    lexical = reference_bm25(ids, texts, task.asked)
+    return {"BM25": lexical, "dense": dense, "RRF": reference_rrf([lexical, dense])}
 
 
-def _resurvey(*arguments: str) -> str:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", "from resurvey.cli import main; main()", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    if done.returncode != 0:
-        sys.exit(f"resurvey {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
-    return done.stdout
+def _scored(
+    row: dict[str, Any], task: Task, ranked: dict[str, Ranked], scored: dict[str, Scored], name: str
+) -> dict[str, Any]:
+    """Judgments are opened here and nowhere else."""
+    test = task.choice.split == "test"
+    path = CACHE / "scored" / f"{task.name}-{name}.json"
+    if test and (found := load(path)) is not None:
+        return {**row, **found}
+    sides = truths(task) if ranked else {"": {}}
+    whole = {**{system: score(run, sides[""]) for system, run in ranked.items()}, **scored}
+    found = {"scored": whole, "sides": {
+        side: {system: mean(score(run, truth)) for system, run in ranked.items()} for side, truth in sides.items() if side
+    }}  # fmt: skip
+    if test:
+        save(path, found)
+        _note({**row, **found})
+    return {**row, **found}
 
 
-def reference_bm25(source: Path, queries: Mapping[str, str]) -> Ranked:
-    """bm25s with its defaults, English stemmer and stop words: an independent BM25 over whole documents."""
-    import bm25s
-    import Stemmer
-
-    documents = [json.loads(line) for line in (source / "corpus.jsonl").read_text().splitlines()]
-    stemmer = Stemmer.Stemmer("english")
-    texts = [f"{row.get('title', '')} {row['text']}".strip() for row in documents]
-    index = bm25s.BM25()
-    index.index(bm25s.tokenize(texts, stopwords="en", stemmer=stemmer, show_progress=False), show_progress=False)
-    tokens = bm25s.tokenize(list(queries.values()), stopwords="en", stemmer=stemmer, show_progress=False)
-    places, scores = index.retrieve(tokens, k=min(100, len(texts)), show_progress=False)
-    return {
-        query: {documents[int(p)]["_id"]: float(s) for p, s in zip(row, values, strict=True) if s > 0}
-        for query, row, values in zip(queries, places, scores, strict=True)
-    }
-
-
-def reference_rrf(runs: Sequence[Ranked], k: int = 60) -> Ranked:
-    """Reciprocal rank fusion of the top 100s, ranks from 1."""
-    fused: Ranked = {}
-    for run in runs:
-        for query, scores in run.items():
-            for rank, document in enumerate(sorted(scores, key=lambda d: -scores[d])[:100], start=1):
-                totals = fused.setdefault(query, {})
-                totals[document] = totals.get(document, 0.0) + 1 / (k + rank)
-    return fused
+def _note(row: dict[str, Any]) -> None:
+    """A read of the test side, in the ledger: means and intervals, not queries."""
+    scored = row["scored"]
+    means = {system: mean(found) for system, found in scored.items()}
+    others = [system for system in scored if system != "ours"]
+    kept: dict[str, Any] = {
+        "at": time.strftime("%Y-%m-%d"), "command": "benchmarks/quality.py " + " ".join(sys.argv[1:]), **means,
+        "recall": {system: mean(found, RECALL) for system, found in scored.items()},
+        "measures": {system: {m: mean(found, m) for m in MEASURES} for system, found in scored.items()},
+        "against": {system: interval(scored[system], scored["ours"]) for system in others} if "ours" in scored else {},
+        "queries": len(next(iter(scored.values()))),
+    }  # fmt: skip
+    rest = {name: value for name, value in row.items() if name not in ("scored", "facts", "sentence")}
+    with (HERE / "ledger.jsonl").open("a") as ledger:
+        ledger.write(json.dumps({**kept, **rest}) + "\n")
 
 
-def _score(run: Ranked, qrels: Mapping[str, Mapping[str, int]]) -> Scored:
-    found = pytrec_eval.RelevanceEvaluator(
-        {q: dict(g) for q, g in qrels.items()}, {"ndcg_cut_10", "recall_100"}
-    ).evaluate(run)
-    return {query: found.get(query, {"ndcg_cut_10": 0.0, "recall_100": 0.0}) for query in qrels}
-
-
-def _mean(scored: Scored, measure: str = "ndcg_cut_10") -> float:
-    return float(np.mean([row[measure] for row in scored.values()]))
-
-
-def _interval(baseline: Scored, ours: Scored) -> list[float]:
-    """Difference and its 95 % paired bootstrap interval."""
-    differences = np.array([ours[q]["ndcg_cut_10"] - baseline[q]["ndcg_cut_10"] for q in ours])
-    rng = np.random.default_rng(13)
-    means = np.array(
-        [differences[rng.integers(0, len(differences), len(differences))].mean() for _ in range(RESAMPLES)]
-    )
-    return [float(differences.mean()), *(float(x) for x in np.quantile(means, [0.025, 0.975]))]
-
-
-def _qrels(path: Path) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for line in path.read_text().splitlines()[1:]:
-        query, document, grade = line.split("\t")
-        found.setdefault(query, {})[document] = int(grade)
-    return found
-
-
-def _queries(source: Path, wanted: set[str]) -> dict[str, str]:
-    rows = (json.loads(line) for line in (source / "queries.jsonl").read_text().splitlines())
-    return {row["_id"]: row["text"] for row in rows if row["_id"] in wanted}
-
-
-def _write_queries(path: Path, queries: Mapping[str, str]) -> None:
-    path.write_text("".join(json.dumps({"_id": id, "text": text}) + "\n" for id, text in queries.items()))
-
-
-def _read_run(path: Path) -> Ranked:
-    run: Ranked = {}
-    for line in path.read_text().splitlines():
-        query, _, document, _, score, _ = line.split()
-        run.setdefault(query, {})[document] = float(score)
-    return run
-
-
-def _digest(source: Path) -> str:
-    sha = hashlib.sha256()
-    for path in sorted(source.rglob("*.*")):
-        if path.is_file():
-            sha.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-    return sha.hexdigest()
-
-
-def _commit() -> str:
-    """The commit of the package and this file, with a + when they hold uncommitted changes."""
-    head = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True
-    )
-    changed = subprocess.run(
-        ["git", "status", "--porcelain", "--", "../src", "quality.py"],
-        cwd=HERE,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
-
-
-def show(rows: Sequence[Mapping[str, Any]], split: str) -> None:
-    """Print the table as Markdown."""
-    print(f"NDCG@10, {split}; commit {rows[0]['commit'] if rows else '–'}\n")
-    print(
-        "| collection | queries | BM25 | dense | RRF | ours | to reach | against the best untouched (95 %) | live | seconds: run, again |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|")
+def _shown(arguments: argparse.Namespace, rows: Sequence[dict[str, Any]]) -> list[str]:
+    lines: list[str] = []
+    if arguments.train_queries and not arguments.only_peers:
+        lines += tables.curve(rows)
+    elif not (arguments.peers or arguments.only_peers):
+        lines += tables.plain(rows, TARGETS)
+    results = [tables.Result(row["collection"], row["scored"], row["seconds"]) for row in rows]
+    there = [*jobs.UNTOUCHED, *jobs.TRAINED, "ours"]
+    systems = [system for system in there if any(system in result.scored for result in results)]
+    if arguments.peers or arguments.only_peers:
+        lines += tables.contest(results, systems, [system for system in jobs.TRAINED if system in systems])
+    elif not arguments.train_queries:
+        for system in jobs.UNTOUCHED:
+            lines += [
+                "",
+                *tables.against(results, system),
+                tables.summed(tables.whole(results, [system, "ours"]), system),
+            ]
+    if not arguments.only_peers:
+        lines.append(tables.over_best(results, jobs.UNTOUCHED))
     for row in rows:
-        best = max(SYSTEMS[:3], key=lambda system: row.get(system) or 0.0)
-        against = row.get("against", {}).get(best)
-        difference = f"{best} {against[0]:+.3f} ({against[1]:+.3f} to {against[2]:+.3f})" if against else best
-        cells = [f"{row[s]:.3f}" if row.get(s) is not None else "–" for s in SYSTEMS]
-        seconds = row["seconds"]
-        print(
-            f"| {row['collection']} | {row['queries']} | {' | '.join(cells)} | {TARGETS[row['collection']]} | {difference} | {row['live']} | {seconds['run']:.0f}, {seconds['run again']:.1f} |"
-        )
-    for row in rows:
-        for side, means in row.get("sides", {}).items():
-            print(f"\n{row['collection']} {side}: " + ", ".join(f"{system} {means[system]:.3f}" for system in SYSTEMS))
+        for side, means in row["sides"].items():
+            lines.append(
+                f"\n{row['collection']} {side}: " + ", ".join(f"{name} {value:.3f}" for name, value in means.items())
+            )
+    return lines
 
 
 if __name__ == "__main__":

@@ -83,8 +83,8 @@ def test_the_order_is_the_rules_own_and_not_that_of_their_rows(monkeypatch: pyte
         "hybrid",
         "ranker",
         "passages",
-        "duplicates",
         "rewrite",
+        "duplicates",
     ]  # larger gain first
 
 

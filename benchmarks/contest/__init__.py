@@ -1,0 +1,1 @@
+"""What `quality.py`, `ablation.py` and `identifiers.py` measure: collections, peers, ours, scores and tables."""
