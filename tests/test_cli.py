@@ -203,7 +203,7 @@ def test_status_names_what_is_done_what_is_live_and_what_comes_next(root: Path, 
     assert (facts["documents"], facts["queries"]) == (20, 60)
     assert facts["judged queries"] == "40 train, 14 dev, 6 test"
     assert [part.split()[0] for part in facts["stages done"].split(", ")] == ["diagnose", "decide", "treat", "promote", "report"]  # fmt: skip
-    assert facts["candidates"].startswith("6, ")
+    assert facts["candidates"].startswith("7, ")
     assert facts["live"].endswith("snapshot 1")
     assert found["next"].startswith(f"open {root / 'reports' / 'report.html'}")
     assert "report.html" in shown.replace("\n", "")
