@@ -95,7 +95,9 @@ def test_the_main_job_leaves_every_stage_in_the_workspace(finished: Finished) ->
     for candidate in candidates:
         folder = root / "candidates" / candidate.id
         names = {path.name for path in folder.iterdir()}
-        assert names == {"recipe.json", "scores.parquet", "rankings.parquet", "verdict.json", "manifest.json"}
+        measured = {"recipe.json", "scores.parquet", "rankings.parquet"} if candidate.recipe else set()
+        assert names == {*measured, "verdict.json", "manifest.json"}
+    assert {c.treatment for c in candidates if not c.recipe} == {"metadata", "duplicates"}  # nothing to gain here
 
 
 def test_every_rung_names_what_it_was_built_on(finished: Finished) -> None:
@@ -536,7 +538,12 @@ def test_held_out_scores_are_those_of_the_ladder(finished: Finished) -> None:
     session = finished()
     found = use.evaluate(session, [], "held-out")
     candidates = loop.treat(session, "small")
-    assert list(found.means) == ["bm25", "base", "rrf", *(c.id for c in candidates)]  # the best untouched first
+    assert list(found.means) == [
+        "bm25",
+        "base",
+        "rrf",
+        *(c.id for c in candidates if c.recipe),
+    ]  # the best untouched first
     assert found.means["bm25"][MEASURE] == pytest.approx(0.9385, abs=1e-4)
     assert {c.baseline for c in found.comparisons} == {"bm25"}
     one = use.evaluate(session, ["0003"], "held-out")
