@@ -99,7 +99,7 @@ def test_every_command_is_tested_here() -> None:
     named = {command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback}
     assert named == {
         "init", "diagnose", "decide", "treat", "run", "evaluate", "rank", "search", "status", "report", "promote", "rollback",
-        "doctor", "demo",
+        "doctor", "demo", "export",
     }  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def test_decide_prints_the_plan(root: Path) -> None:
 
 def test_treat_tries_the_plan_or_the_steps_named(root: Path) -> None:
     found, shown = both(root, "treat", root)
-    assert [candidate["treatment"] for candidate in found] == [*FEW, "ranker", "memory", "duplicates"]
+    assert [candidate["treatment"] for candidate in found] == [*FEW, "rewrite", "ranker", "memory", "duplicates"]
     assert all(candidate["id"] in shown for candidate in found)
     named = call("treat", root, "hybrid", "--json").json
     assert [candidate["treatment"] for candidate in named] == ["hybrid"]
@@ -203,7 +203,7 @@ def test_status_names_what_is_done_what_is_live_and_what_comes_next(root: Path, 
     assert (facts["documents"], facts["queries"]) == (20, 60)
     assert facts["judged queries"] == "40 train, 14 dev, 6 test"
     assert [part.split()[0] for part in facts["stages done"].split(", ")] == ["diagnose", "decide", "treat", "promote", "report"]  # fmt: skip
-    assert facts["candidates"].startswith("7, ")
+    assert facts["candidates"].startswith("9, ")
     assert facts["live"].endswith("snapshot 1")
     assert found["next"].startswith(f"open {root / 'reports' / 'report.html'}")
     assert "report.html" in shown.replace("\n", "")
@@ -305,7 +305,7 @@ def test_an_unknown_step_is_answered_with_those_there_are(root: Path) -> None:
     ended = call("treat", root, "hybird")
     assert ended.code == 1
     assert (
-        "'hybird' is no treatment; there are passages, center, contrast, adapter, hybrid, identifiers, ranker, memory, metadata, duplicates"
+        "'hybird' is no treatment; there are passages, center, contrast, adapter, hybrid, identifiers, rewrite, ranker, memory, metadata, duplicates, reranker, cross-encoder"
         in ended.err
     )
 

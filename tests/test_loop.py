@@ -97,7 +97,12 @@ def test_the_main_job_leaves_every_stage_in_the_workspace(finished: Finished) ->
         names = {path.name for path in folder.iterdir()}
         measured = {"recipe.json", "scores.parquet", "rankings.parquet"} if candidate.recipe else set()
         assert names == {*measured, "verdict.json", "manifest.json"}
-    assert {c.treatment for c in candidates if not c.recipe} == {"metadata", "duplicates"}  # nothing to gain here
+    assert {c.treatment for c in candidates if not c.recipe} == {
+        "adapter",
+        "rewrite",
+        "metadata",
+        "duplicates",
+    }  # nothing to gain here
 
 
 def test_every_rung_names_what_it_was_built_on(finished: Finished) -> None:
@@ -258,7 +263,13 @@ def test_without_judgments_stand_ins_serve_and_every_place_says_so(finished: Fin
     shown = status(workspace)["facts"]
     assert shown["judged queries"] == "none; stand-in queries serve"
     assert "stand-in queries" in shown["verdict"]
-    assert {c.treatment for c in loop.treat(session, "small")} <= {"passages", "center", "hybrid", "identifiers"}
+    assert {c.treatment for c in loop.treat(session, "small")} <= {
+        "passages",
+        "center",
+        "hybrid",
+        "identifiers",
+        "rewrite",
+    }
 
 
 def test_status_says_where_a_graph_searches_vectors_and_what_it_is_worth(finished: Finished) -> None:
@@ -320,7 +331,7 @@ if moment == "half a vector segment":
     killed_at(vectors, "write_bytes", lambda path: path.suffix == ".keys")
 elif moment == "half a candidate":
     from resurvey.promote import registry
-    killed_at(registry, "write_json", lambda path: path.name == "manifest.json" and path.parent.name[:4] == "0003")
+    killed_at(registry, "write_json", lambda path: path.name == "manifest.json" and path.parent.name[:4] == "0004")
 elif moment == "before the switch":
     from resurvey.promote import live
     killed_at(live, "write_json", lambda path: path.name == "live.json")
@@ -358,7 +369,7 @@ def test_a_killed_run_restarted_ends_as_an_undisturbed_one(finished: Finished, t
     assert not (tmp_path / "half a vector segment" / "diagnosis.json").exists()
     assert list((tmp_path / "half a vector segment" / "index" / "vectors").rglob("*.npy"))
     assert not (tmp_path / "half a candidate" / "candidates" / "ladder.json").exists()
-    assert (tmp_path / "half a candidate" / "candidates" / "0003-hybrid" / "verdict.json").exists()
+    assert (tmp_path / "half a candidate" / "candidates" / "0004-hybrid" / "verdict.json").exists()
     assert not (tmp_path / "before the switch" / "live.json").exists()
     for moment in MOMENTS:
         root = tmp_path / moment
@@ -513,10 +524,10 @@ def test_no_more_than_k_documents_are_ranked(finished: Finished, query_file: Pat
 
 def test_a_search_is_what_rank_writes(finished: Finished, query_file: Path, tmp_path: Path) -> None:
     session = finished()
-    use.rank(session, query_file, tmp_path / "run.trec", "0003", 5)
+    use.rank(session, query_file, tmp_path / "run.trec", "0004", 5)
     first = json.loads(query_file.read_text().splitlines()[0])
-    id, hits = use.search(session, first["text"], "3", 5)
-    assert id == "0003-hybrid"
+    id, hits = use.search(session, first["text"], "4", 5)
+    assert id == "0004-hybrid"
     assert [hit.document for hit in hits] == list(trec(tmp_path / "run.trec")[first["_id"]])
     assert [hit.rank for hit in hits] == [1, 2, 3, 4, 5]
     assert set(hits[0].stages) >= {"fused"}
@@ -546,8 +557,8 @@ def test_held_out_scores_are_those_of_the_ladder(finished: Finished) -> None:
     ]  # the best untouched first
     assert found.means["bm25"][MEASURE] == pytest.approx(0.9385, abs=1e-4)
     assert {c.baseline for c in found.comparisons} == {"bm25"}
-    one = use.evaluate(session, ["0003"], "held-out")
-    assert list(one.means) == ["bm25", "base", "rrf", "0003-hybrid"]
+    one = use.evaluate(session, ["0004"], "held-out")
+    assert list(one.means) == ["bm25", "base", "rrf", "0004-hybrid"]
 
 
 def test_an_untouched_pipeline_can_be_evaluated_by_name(finished: Finished) -> None:
