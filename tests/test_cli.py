@@ -503,10 +503,9 @@ def test_words_that_no_document_holds_are_told(root: Path) -> None:
     assert call("search", root, "xqzzt", "--json").json["words_known"] is False
 
 
-def test_an_effort_that_adds_nothing_yet_says_so(root: Path) -> None:
-    ended = call("decide", root, "--effort", "large")
-    assert ended.code == 0
-    assert "--effort large adds nothing yet" in ended.err
+def test_an_effort_is_planned_for_and_an_unknown_one_is_refused(root: Path) -> None:
+    assert call("decide", root, "--effort", "large", "--json").json["effort"] == "large"
+    assert call("decide", root, "--effort", "huge").code == 2
 
 
 def test_the_report_tells_of_a_test_read_without_being_asked(root: Path) -> None:

@@ -13,6 +13,7 @@ from resurvey.data.read import beir
 from resurvey.errors import ResurveyError
 from resurvey.precision import CALIBRATION, CHECKED, KEPT, Sample, compare, int8, sample
 from resurvey.protocols import Kind
+from resurvey.search import encode
 from resurvey.search.compiled import FACTS, CompiledEncoder, compile_to
 from resurvey.search.encode import load
 from resurvey.session import Session
@@ -142,6 +143,22 @@ def test_a_workspace_set_to_int8_embeds_with_it(
     assert isinstance(session.encoder, CompiledEncoder)
     assert session.encoder.fingerprint != load(str(model_folder)).fingerprint
     assert session.index.truncated.shape == (20, 32)
+
+
+@pytest.mark.parametrize("least", [0, 10**9])
+def test_a_large_corpus_is_embedded_in_int8_unless_told_otherwise(
+    least: int, beir_folder: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "MOST_LOST", 1.0)
+    monkeypatch.setattr(session_module, "INT8_PAYS_FROM", least)
+    monkeypatch.setattr(encode, "PAYS_FROM", 0)
+    for chosen in ("auto", "float32"):
+        root = tmp_path / chosen
+        loop.init(root, beir(beir_folder), {"model": str(model_folder), "precision": chosen, "depth": 20})
+        found = Session(Workspace.open(root)).encoder
+        assert isinstance(found, CompiledEncoder)
+        same = found.fingerprint == load(str(model_folder)).fingerprint
+        assert same == (chosen == "float32" or least > 0)
 
 
 def test_int8_without_the_engine_it_needs_is_refused(beir_folder: Path, model_folder: Path, tmp_path: Path) -> None:

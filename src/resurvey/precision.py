@@ -172,7 +172,7 @@ def _quantise(encoder: CompiledEncoder, folder: Path, passages: Sequence[str], k
     except ImportError as error:
         raise ResurveyError(
             "precision int8 needs the quantiser, which is not installed",
-            'pip install "resurvey[int8]", or set precision = "float32"',
+            'pip install nncf, or set precision = "float32"',
         ) from error
 
     read = [np.array([ids], dtype=np.int64) for ids in encoder.ids(passages, "passage")]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MOST_CHECKED = 300
 """Judged queries on which int8 must rank as float32 does."""
+INT8_PAYS_FROM = 4_000_000
+"""Characters of a corpus from which embedding it in int8 saves more than making and checking int8 takes."""
 LEAST_JUDGED = 10
 """Fewer judged queries than this decide nothing; stand-ins serve instead."""
 
@@ -51,19 +53,26 @@ class Session:
     @functools.cached_property
     def encoder(self) -> Encoder:
         """The encoder the settings name."""
-        from resurvey.search.encode import open_encoder
         from resurvey.search.endpoint import endpoint_of, open_endpoint
 
         self.progress("loading the encoder", 0, 1)
         folder = self.workspace.index / "engines"
         if (endpoint := endpoint_of(self.settings)) is not None:
             return open_endpoint(endpoint, folder)
-        size = sum(len(d.full_text) for d in self.collection.documents)
-        name, engine = self.settings.text("model"), self.settings.text("engine")
-        precision = self.settings.text("precision")
+        return self._opened(self.settings.text("model"))
+
+    def _opened(self, name: str) -> Encoder:
+        """A model compiled where that pays, in the precision of the settings."""
+        from resurvey.search.compiled import CompiledEncoder
+        from resurvey.search.encode import open_encoder
+
+        folder, size = self.workspace.index / "engines", sum(len(d.full_text) for d in self.collection.documents)
+        engine, precision = self.settings.text("engine"), self.settings.text("precision")
         if precision == "int8":
             return self._int8(open_encoder(name, folder, engine=engine), folder)
-        return open_encoder(name, folder, engine=engine, precision=precision, characters=size)
+        found = open_encoder(name, folder, engine=engine, precision=precision, characters=size)
+        pays = precision == "auto" and size >= INT8_PAYS_FROM and isinstance(found, CompiledEncoder)
+        return self._int8(found, folder) if pays else found
 
     def _int8(self, encoder: Encoder, folder: Path) -> Encoder:
         """The encoder in int8 where the user's own rankings allow it, else as it is; the lineage says which and why."""
@@ -128,13 +137,7 @@ class Session:
 
     def adapted(self, folder: Path) -> Encoder:
         """An adapted model's encoder, compiled beside the base's where that pays."""
-        from resurvey.search.encode import open_encoder
-
-        size = sum(len(document.full_text) for document in self.collection.documents)
-        engine, precision = self.settings.text("engine"), self.settings.text("precision")
-        engines = self.workspace.index / "engines"
-        made = open_encoder(str(folder), engines, engine=engine, precision=precision, characters=size)
-        return self._int8(made, engines) if precision == "int8" else made
+        return self._opened(str(folder))
 
     @functools.cached_property
     def standin(self) -> bool:

@@ -62,7 +62,7 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "precision",
         "auto",
-        "Arithmetic of the encoder: float32, or bfloat16 on a GPU that has it (auto); int8 is several times faster on a CPU, and refused where your rankings would suffer.",
+        "Arithmetic of the encoder: float32 on a CPU and int8 for larger corpora, bfloat16 on a GPU that has it (auto). int8 is several times faster on a CPU, and refused where your rankings would suffer.",
         ("auto", "float32", "bfloat16", "int8"),
     ),
     Setting(

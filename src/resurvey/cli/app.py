@@ -35,7 +35,12 @@ app = typer.Typer(
 Dir = Annotated[Path, typer.Argument(metavar="DIR", help="The workspace.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Effort = Annotated[
-    str, typer.Option("--effort", metavar="small|medium|large", help="How much to spend (medium and large: later).")
+    str,
+    typer.Option(
+        "--effort",
+        metavar="small|medium|large",
+        help="How much to spend: small trains no model, medium the encoder, large a reranker, too.",
+    ),
 ]
 EFFORTS = ("small", "medium", "large")
 
@@ -101,8 +106,6 @@ def checked_effort(value: str) -> str:
     """The effort, or a usage error."""
     if value not in EFFORTS:
         raise typer.BadParameter(f"{value!r} must be one of {', '.join(EFFORTS)}")
-    if value != EFFORTS[0]:
-        typer.echo(f"resurvey: --effort {value} adds nothing yet; this does what {EFFORTS[0]} does.", err=True)
     return value
 
 
