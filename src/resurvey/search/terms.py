@@ -21,6 +21,7 @@ from resurvey.search.analyse import tokens, words
 from resurvey.search.compose import Composable, best, first_stage
 from resurvey.search.index import Index
 from resurvey.search.postings import rarity
+from resurvey.search.segments import segments
 from resurvey.types import Document, Floats, Ints, Query, Run
 
 CHARACTERS = "characters"
@@ -45,6 +46,12 @@ KINDS: tuple[Terms, ...] = (
     Terms("title", "BM25 over the stems of the title", lambda d: d.title, words),
     Terms("title cover", "Share of the title's word weight that the query holds", lambda d: d.title, words),
     Terms("tokens", "BM25 over raw tokens, punctuation kept", lambda d: d.full_text, lambda text, _: tokens(text)),
+    Terms(
+        "segments",
+        "BM25 over what codes and numbers are made of",
+        lambda d: d.full_text,
+        lambda text, _: segments(text),
+    ),
     Terms(CHARACTERS, "TF-IDF cosine over character n-grams", lambda d: d.full_text, None),
 )
 
