@@ -20,6 +20,8 @@ from resurvey.search.segments import number, segments
         ("28 mg", "twenty eight mg", "28mg"),
         ("RS-5841-C", "rs5841c", "RS5841-C"),
         ("007", "7"),
+        ("200 mg", "two hundred mg"),
+        ("225", "two hundred twenty five"),
     ],
 )  # fmt: skip
 def test_one_code_in_many_forms_has_the_same_pairs(texts: tuple[str, ...]) -> None:
@@ -40,7 +42,9 @@ def test_order_and_nearness_count() -> None:
 
 
 def test_letters_of_a_code_are_its_segments_and_words_are_not() -> None:
-    assert segments("RS5841C") == ["rs", "5841", "c", "rs|5841", "5841|c"]
+    assert segments("RS5841C") == ["rs", "5841", "c", "rs|5841", "5841|c", "=rs5841c"]
+    assert {"5841", "c", "5841|c"} <= set(segments("rs 5841 c")) & set(segments("RS-5841-C"))
+    assert "=n315" in set(segments("N31.5")) & set(segments("n315"))
     assert "catalogue" not in segments("catalogue2024")
 
 
