@@ -8,9 +8,9 @@ import pytest
 
 from resurvey.diagnose.twins import ACRONYM, SYNONYM, Twins, acronym_twins, agreement, synonym_twins
 from resurvey.search import recipe
+from resurvey.search.builder import Builder
 from resurvey.search.encode import SentenceEncoder
 from resurvey.search.index import open_index
-from resurvey.search.recipe import Builder
 from resurvey.search.shorthand import Pair, learn
 from resurvey.settings import Settings
 from resurvey.types import Document, Query

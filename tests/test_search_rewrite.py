@@ -11,9 +11,9 @@ from test_llm import Model, model  # noqa: F401  # a fixture
 from resurvey.errors import ResurveyError
 from resurvey.llm import Cache
 from resurvey.search import recipe
+from resurvey.search.builder import Builder
 from resurvey.search.encode import SentenceEncoder
 from resurvey.search.index import open_index
-from resurvey.search.recipe import Builder
 from resurvey.search.rewrite import PROMPT, Rewritten
 from resurvey.search.shorthand import Pair, Shorthand
 from resurvey.settings import Settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -117,7 +118,10 @@ def test_what_is_fitted_on_top_sees_the_out_of_fold_run(make: Make) -> None:
     trial = make(160)
     answer = adapter(trial, start(trial))
     assert isinstance(answer, Attempt)
-    assert trial.run(answer.state.dense) is answer.state.run
+    again = trial.run(answer.state.dense)
+    assert all(again[q.id].documents == answer.state.run[q.id].documents for q in trial.queries)
+    reworded = replace(trial, queries=tuple(replace(q, text=f"{q.text} ") for q in trial.queries), _runs={})
+    assert (trial.scores(reworded.run(answer.state.dense), "").values == trial.scores(again, "").values).all()
     shallow = trial.run({**answer.state.dense, "depth": 4})
     assert all(shallow[q.id].documents == answer.state.run[q.id].documents[:4] for q in trial.queries)
     fitted = trial.builder.node(answer.state.dense).search(trial.queries)

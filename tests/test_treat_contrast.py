@@ -107,9 +107,15 @@ def test_surplus_queries_teach_and_those_tried_on_judge(make: Make) -> None:
     kept = trial.artefacts.folder_of(model)
     assert load(str(kept)).fingerprint == trial.builder.in_space(model).encoder.fingerprint
     assert "adapted by Resurvey" in (kept / "README.md").read_text(encoding="utf-8")
-    assert not (trial.artefacts.folder.parent / "training").exists() or not any(
-        (trial.artefacts.folder.parent / "training").iterdir()
-    )
+    (done,) = (trial.artefacts.folder.parent / "training").iterdir()
+    stale = done.with_name("0" * 16)
+    stale.mkdir()
+    before = (done / "log.json").stat().st_mtime_ns
+    again = contrast(trial, state)  # as after a kill: what was learned is found, not learned again
+    assert isinstance(again, Attempt)
+    assert again.state.dense == found.state.dense
+    assert (done / "log.json").stat().st_mtime_ns == before
+    assert not stale.exists()
 
 
 def test_with_few_queries_each_half_is_judged_by_what_the_other_taught(make: Make) -> None:

@@ -11,9 +11,9 @@ from test_llm import Model, model  # noqa: F401  # a fixture
 from test_treat import collected, start
 
 from resurvey.search import recipe
+from resurvey.search.builder import Builder
 from resurvey.search.encode import SentenceEncoder
 from resurvey.search.index import open_index
-from resurvey.search.recipe import Builder
 from resurvey.settings import Settings
 from resurvey.treat import ladder
 from resurvey.treat.attempt import Attempt, Nothing, State

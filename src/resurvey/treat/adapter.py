@@ -1,8 +1,8 @@
 """The query-side adapter (R93): queries learn to point at what answers them; documents keep their vectors.
 
 How far to go from the identity, and in how many directions, is chosen by cross-validation inside whatever is fitted
-on; not at all is allowed. The out-of-fold run stands for the adapted branch afterwards, so that the fusion weight
-and the trees decided on top of it never see a query moved by its own answer.
+on; not at all is allowed. Whatever searches the adapted branch afterwards moves each of the trial's queries by a map
+that was fitted without it (`Trial.crossed`), so that nothing decided on top sees a query moved by its own answer.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ def adapter(trial: Trial, state: State) -> Attempt | Nothing:
     if chosen is None:
         return Nothing("on held-out queries no step away from the encoder's own query vectors gains anything")
     learned, (steps, _) = chosen
-    node: Json = {**state.dense, "adapter": trial.artefacts.put(learned.dump())}
-    trial.keep(node, run)
+    reference = trial.artefacts.put(learned.dump())
+    trial.crossed[reference] = fitting.unseen()
+    node: Json = {**state.dense, "adapter": reference}
     detail: Json = {"steps": steps, "rank": learned.rank, "queries": len(fitting.taught)}
     return Attempt(replace(state, root=node, run=run, dense=node), detail)
 
@@ -81,6 +82,14 @@ class Fitting:
             return None
         steps, rank = CHOICES[best]
         return adapter_of(self._path(places)[steps - 1], rank), CHOICES[best]
+
+    def unseen(self) -> tuple[str, ...]:
+        """For every place the reference of an adapter that was fitted without its query; "" where none is."""
+        fold, kept = self.trial.fold, dict[int, str]()
+        for held in set(fold.tolist()):
+            chosen = self.fit(np.flatnonzero((fold >= 0) & (fold != held)))
+            kept[held] = self.trial.artefacts.put(chosen[0].dump()) if chosen else ""
+        return tuple(kept[held] for held in fold.tolist())
 
     def predict(self, chosen: Chosen, places: Ints) -> Run:
         """What the queries at `places` find, moved or as they are."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -57,8 +57,9 @@ def contrast(trial: Trial, state: State) -> Attempt | Nothing:
         return Nothing(f"{judged} judged queries to learn from, at least {LEAST} are needed")
     if state.root != state.dense:
         return Nothing("the dense branch is decided before others join it")
-    school = _School(trial, state)
+    school = _School(trial, state, trial.artefacts.folder.parent / "training")
     made = school.from_surplus() if len(trial.surplus) >= SURPLUS else school.crossed()
+    school.tidy()
     if made is None:
         return Nothing("no held-out query was better off, however little of what was learned is kept")
     node = {**{key: value for key, value in state.dense.items() if key != "adapter"}, "model": made.model}
@@ -78,6 +79,15 @@ class Made:
 class _School:
     trial: Trial
     state: State
+    folder: Path
+    """Where trainings are under way, and the last finished ones: a run that was killed finds them done."""
+    lessons: list[str] = field(default_factory=list)
+
+    def tidy(self) -> None:
+        """Remove the trainings of other lessons."""
+        for place in self.folder.iterdir():
+            if place.name not in self.lessons:
+                shutil.rmtree(place)
 
     def from_surplus(self) -> Made | None:
         """One encoder, taught by queries that nothing else is fitted or judged on."""
@@ -114,8 +124,8 @@ class _School:
         encoder = trial.builder.of(self.state.dense).encoder
         dials = dials_for(trial, task, known[1] if known else 1.0)
         lesson = Lesson(task, dials, held, (encoder.prompt("query"), encoder.prompt("passage")))
-        place = trial.artefacts.folder.parent / "training" / lesson.key[:16]
-        course = learn(self._source, lesson, place, trial.progress)
+        self.lessons.append(lesson.key[:16])
+        course = learn(self._source, lesson, self.folder / self.lessons[-1], trial.progress)
         model, trained = load(self._source).model, weights(load(str(course.model)).model)
         base = weights(model)
         scores = _by_share(model, (base, trained), lesson, course) if held else {}
@@ -129,7 +139,6 @@ class _School:
         with TemporaryDirectory() as folder:
             save(model, Path(folder) / "model", card(detail, dials, encoder.name, share))
             kept = trial.artefacts.put_folder(Path(folder) / "model")
-        shutil.rmtree(place)
         return kept, share, detail["best step"] / max(1, detail["steps"]), detail
 
     @property

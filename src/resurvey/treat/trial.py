@@ -47,7 +47,7 @@ class Trial:
     """Judged training queries beyond those tried on: an encoder may learn from them and be judged on the others."""
     progress: Progress = silent
     crossed: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """For a model that learned from queries of this trial: for every place, a model that never saw its query."""
+    """For a model or adapter that learned from queries of this trial: for every place, one that never saw its query."""
     _runs: dict[str, Run] = field(default_factory=dict)
 
     @property
@@ -97,30 +97,28 @@ class Trial:
             self._runs[key] = self._search(node)
         return self._runs[key]
 
-    def keep(self, node: Json, run: Run) -> None:
-        """Let an out-of-fold run stand for a node that was fitted on these queries, for whatever is fitted on top."""
-        assert node["depth"] == self.depth, "shallower nodes are cut from the full depth"
-        self._runs[node_key(node)] = run
-
     def _search(self, node: Json) -> Run:
         if node["stage"] == "fused":
             return fuse([self.run(child) for child in node["inputs"]], rule_of(node), node["depth"])
         if node["depth"] < self.depth:
             return self.run({**node, "depth": self.depth}).top(node["depth"])
-        if node.get("model", "") not in self.crossed:
-            return self.builder.node(node).search(self.queries)
         rankings: dict[str, Ranking] = {}
-        for model, places in self.parts(node["model"]):
-            found = self.builder.node({**node, "model": model}).search([self.queries[place] for place in places])
-            rankings.update(found.rankings)
+        for model, some in self.parts(node.get("model", "")):
+            for adapter, others in self.parts(node.get("adapter", "")):
+                places = np.intersect1d(some, others)
+                if len(places):
+                    rest = {key: value for key, value in node.items() if key not in ("model", "adapter")}
+                    used = {key: value for key, value in (("model", model), ("adapter", adapter)) if value}
+                    found = self.builder.node({**rest, **used}).search([self.queries[place] for place in places])
+                    rankings.update(found.rankings)
         return Run(node["stage"], {query.id: rankings[query.id] for query in self.queries})
 
-    def parts(self, model: str) -> list[tuple[str, Ints]]:
-        """Places to be searched with a model, or with its like that never saw their queries."""
-        if model not in self.crossed:
-            return [(model, np.arange(len(self.queries)))]
-        used = np.array(self.crossed[model], dtype=object)
-        return [(str(other), np.flatnonzero(used == other)) for other in dict.fromkeys(self.crossed[model])]
+    def parts(self, learned: str) -> list[tuple[str, Ints]]:
+        """Places to be searched with what was learned, or with its like that never saw their queries."""
+        if learned not in self.crossed:
+            return [(learned, np.arange(len(self.queries)))]
+        used = np.array(self.crossed[learned], dtype=object)
+        return [(str(other), np.flatnonzero(used == other)) for other in dict.fromkeys(self.crossed[learned])]
 
     def scores(self, run: Run, name: str, measure: str = "") -> Scores:
         """Scores of a run over all of the trial's queries."""
