@@ -20,7 +20,7 @@ from resurvey.train.task import Dials
 from resurvey.treat import contrast as rung
 from resurvey.treat import ladder
 from resurvey.treat.attempt import Attempt, Nothing, State
-from resurvey.treat.contrast import contrast
+from resurvey.treat.contrast import CHECKS, PASSES, affordable, contrast, dials_for
 from resurvey.treat.lesson import alike, held_out_of, kindred, parted, task_of
 from resurvey.treat.ranker import ranker
 from resurvey.treat.trial import Trial, judged_trial
@@ -90,7 +90,7 @@ def make(tmp_path: Path, encoder: SentenceEncoder, plain_settings: Settings, mon
     return made
 
 
-def quick(trial: Trial, task: object, stop: float) -> Dials:
+def quick(trial: Trial, task: object, held: object, stop: float) -> Dials:
     return Dials(rate=2e-3, anchors=8, shared=2, extras=2, passes=5, checks=4, patience=9, stop=stop)
 
 
@@ -162,6 +162,21 @@ def test_a_ranker_on_top_reads_the_evidence_of_the_model_that_never_saw_the_quer
         assert {trial.crossed[model][p] for p, q in enumerate(trial.queries) if q.id in ids} == {used}
     served = trial.builder.node(ranked.state.root).search(trial.queries[:3])
     assert all(len(served[q.id]) for q in trial.queries[:3])
+
+
+def test_few_queries_are_passed_over_more_often_and_looked_at_less(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    trial, state = make(40)
+    task, _ = task_of(trial, state, trial.surplus)
+    held = held_out_of(trial, state, trial.surplus[:20])
+    small = dials_for(trial, task, held, 1.0)
+    assert (small.passes, small.dimensions) == (PASSES, ())
+    wide = replace(held, passages=held.passages * 20)
+    assert dials_for(trial, task, wide, 1.0).checks == CHECKS[0] <= small.checks < CHECKS[1]
+    long = replace(task, passages=tuple("a word of the corpus " * 200 for _ in task.passages))
+    dear = dials_for(trial, replace(long, queries=task.queries * 400, positives=task.positives * 400), held, 0.5)
+    assert (dear.passes, dear.checks, dear.stop) == (1, CHECKS[1], 0.5)
+    assert len(affordable(trial.queries * 4000, ["long " * 500], 13)) < 4000 * len(trial.queries)
 
 
 def test_what_it_cannot_do_it_says(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from resurvey.train.card import card, save
 from resurvey.train.fit import ndcg
 from resurvey.train.launch import learn
 from resurvey.train.merge import Weights, interpolate, weights
-from resurvey.train.task import Course, Dials, Lesson, Task
+from resurvey.train.task import Course, Dials, HeldOut, Lesson, Task
 from resurvey.treat.attempt import Attempt, Nothing, State
 from resurvey.treat.lesson import held_out_of, parted, task_of
 from resurvey.treat.trial import Trial
@@ -38,6 +38,12 @@ SURPLUS = 1000
 TOKENS = 900_000
 """Tokens that are learned from at most, as far as passes can be left out: about ten minutes on two cores."""
 PASSES = 3
+CHECKS = (3, 6)
+"""Fewest and most looks at the held-out queries."""
+CHECKING = 0.25
+"""Share of the learning's time that they may take, between fewest and most."""
+BACKWARD = 3
+"""Times that learning from a token costs of reading it."""
 MOST = 128
 """Tokens that are read of a passage while learning."""
 CHARACTERS = 4.5
@@ -122,7 +128,7 @@ class _School:
         task, mined = task_of(trial, self.state, taught)
         held = held_out_of(trial, self.state, asked) if asked else None
         encoder = trial.builder.of(self.state.dense).encoder
-        dials = dials_for(trial, task, known[1] if known else 1.0)
+        dials = dials_for(trial, task, held, known[1] if known else 1.0)
         lesson = Lesson(task, dials, held, (encoder.prompt("query"), encoder.prompt("passage")))
         self.lessons.append(lesson.key[:16])
         course = learn(self._source, lesson, self.folder / self.lessons[-1], trial.progress)
@@ -158,15 +164,17 @@ def affordable(queries: Sequence[Query], documents: Sequence[str], seed: int) ->
     return [queries[place] for place in np.sort(np.random.default_rng(seed).choice(len(queries), most, replace=False))]
 
 
-def dials_for(trial: Trial, task: Task, stop: float) -> Dials:
-    """The dials that follow from what there is to learn."""
+def dials_for(trial: Trial, task: Task, held: HeldOut | None, stop: float) -> Dials:
+    """The dials that follow from what there is to learn, and from what asking the held-out queries costs beside it."""
     answered = len({place for row in task.positives for place in row})
     reads = max(answered, len(task.queries) / Dials().shared) * (1 + Dials().extras / Dials().anchors)
     once = _tokens(task.queries) + reads * min(MOST, _tokens(task.passages) / len(task.passages))
     passes = int(np.clip(TOKENS / once, 1, PASSES))
+    asking = _tokens([*held.queries, *held.passages]) if held else 0.0
+    checks = int(np.clip(CHECKING * BACKWARD * passes * once / max(1.0, asking), *CHECKS))
     whole = trial.index.encoder.dimensions
     shorter = tuple(d for d in (whole // 2, whole // 4) if d >= SHORTEST)
-    return Dials(passes=passes, dimensions=shorter, seed=trial.settings.integer("seed"), stop=stop)
+    return Dials(passes=passes, checks=checks, dimensions=shorter, seed=trial.settings.integer("seed"), stop=stop)
 
 
 def _tokens(texts: Sequence[str]) -> float:

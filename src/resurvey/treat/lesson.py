@@ -31,7 +31,7 @@ ASKED = 250
 """Queries that say when to stop and how far to go, at most."""
 PARTS = 5
 """Those queries are one part of so many, where there are few."""
-AMONG = 700
+AMONG = 400
 """Passages among which they must find theirs."""
 RIVALS = 10
 """Candidates of each held-out query that are surely among those."""
