@@ -97,12 +97,7 @@ def test_the_main_job_leaves_every_stage_in_the_workspace(finished: Finished) ->
         names = {path.name for path in folder.iterdir()}
         measured = {"recipe.json", "scores.parquet", "rankings.parquet"} if candidate.recipe else set()
         assert names == {*measured, "verdict.json", "manifest.json"}
-    assert {c.treatment for c in candidates if not c.recipe} == {
-        "adapter",
-        "rewrite",
-        "metadata",
-        "duplicates",
-    }  # nothing to gain here
+    assert {c.treatment for c in candidates if not c.recipe} == {"adapter", "metadata", "duplicates"}  # no gain
 
 
 def test_every_rung_names_what_it_was_built_on(finished: Finished) -> None:

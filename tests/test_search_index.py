@@ -94,7 +94,8 @@ def test_a_long_document_does_not_crowd_out_the_others_in_dense_search(
     assert dense._most < (crowded.owners == 0).sum()
 
 
-def test_of_each_kind_the_two_used_last_are_kept(tmp_path: Path) -> None:
+def test_of_each_kind_the_few_used_last_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resurvey.search.derived.KEPT", 2)
     derived = Derived(tmp_path)
     for age, key in enumerate(("a" * 64, "b" * 64)):
         for suffix in ("npy", "hnsw"):

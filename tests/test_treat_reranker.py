@@ -238,6 +238,6 @@ def test_reranking_is_planned_where_the_order_is_what_is_wrong(
     configured: bool, judged: int, ranking: float, planned: list[str]
 ) -> None:
     found = Finding("R18-ranking", "", ranking, "% of queries", None, "healthy", "")
-    facts = Facts(Diagnosis((found,), "judgments"), 100, 100, 0, judged, 0.0, configured)
+    facts = Facts(Diagnosis((found,), "judgments"), 100, 100, 0, judged, 0.0, reranker=configured)
     steps = [step.treatment for step in decide(facts, "large", ["reranker", "cross-encoder"]).steps]
     assert steps == planned

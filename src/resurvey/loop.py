@@ -121,11 +121,14 @@ def decide(session: Session, effort: str) -> Plan:
 
             parts = session.trial.index.cut
             judged = 0 if session.standin else len(session.trial.training)
+            index, settings = session.trial.index, session.settings
             facts = Facts(
-                diagnosis, len(session.trial.index.documents), len(parts.passages), parts.long_documents, judged,
-                session.trial.memory.asked_again, len(session.trial.surplus), session.weights,
-                len({name for document in session.trial.index.documents for name in document.metadata}),
-                bool(session.settings.text("reranker")),
+                diagnosis, len(index.documents), len(parts.passages), parts.long_documents, judged,
+                asked_again=session.trial.memory.asked_again,
+                surplus=len(session.trial.surplus),
+                weights=session.weights,
+                fields=len({name for document in index.documents for name in document.metadata}),
+                reranker=bool(settings.text("reranker")),
             )  # fmt: skip
             names = [row.name for row in available(effort)]
             write_json(workspace.plan, to_json(plan(facts, effort, names)))

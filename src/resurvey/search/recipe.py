@@ -130,7 +130,8 @@ def describe(node: Json) -> str:
         weights = [rule["weights"].get(child["stage"], 0.0) for child in node["inputs"]]
         return " + ".join(f"{weight:.2f} {name}" for weight, name in zip(weights, inputs, strict=True))
     if stage in THEN:
-        return f"({describe(node['input'])}) >> {THEN[stage](node)}"
+        joined = ", " if stage == "rewritten" else " >> "
+        return f"({describe(node['input'])}){joined}{THEN[stage](node)}"
     if stage == "lexical" and node.get("identifiers"):
         return f"BM25 (identifiers {node['identifiers']:.2f})"
     return {"lexical": "BM25", "memory": "judged queries", "characters": "character n-grams"}[str(stage)]
