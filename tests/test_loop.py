@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import pytrec_eval
 from sentence_transformers import SentenceTransformer
@@ -97,6 +98,8 @@ def test_the_main_job_leaves_every_stage_in_the_workspace(finished: Finished) ->
         names = {path.name for path in folder.iterdir()}
         measured = {"recipe.json", "scores.parquet", "rankings.parquet"} if candidate.recipe else set()
         assert names == {*measured, "verdict.json", "manifest.json"}
+        if measured:
+            assert pq.read_schema(folder / "scores.parquet").names == ["query", MEASURE, "R@100"]
     assert {c.treatment for c in candidates if not c.recipe} == {"adapter", "metadata", "duplicates"}  # no gain
 
 

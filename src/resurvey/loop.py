@@ -244,7 +244,8 @@ def _climb(session: Session, registry: Registry, steps: Sequence[str], key: str)
         made = recipe(rung.root, trial.index.encoder) if rung.root else {}
         candidate = Candidate(id, rung.row.name, parent, made, rung.kept, rung.reason, rung.comparison, rung.detail)
         found = ranked(rung.run, judged) if rung.run else None
-        registry.add(candidate, {rung.scores.measure: rung.scores} if rung.scores else {}, key, found)
+        measured = [scores for scores in (rung.scores, rung.recall) if scores]  # what selects comes first
+        registry.add(candidate, {scores.measure: scores for scores in measured}, key, found)
         ids.append(id)
         if rung.kept:
             parent = id

@@ -48,6 +48,7 @@ class Rung:
     reason: str
     detail: Json
     run: Run | None = None
+    recall: Scores | None = None
 
 
 def baseline_nodes(depth: int) -> dict[str, Json]:
@@ -93,10 +94,10 @@ def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
         changed = int(np.count_nonzero(new.values != old.values))
         beyond = comparison.difference > asked * comparison.standard_error and (asked <= 0 or changed >= LEAST_CHANGED)
         kept = beyond if math.isfinite(asked) else True
-        recall = trial.scores(attempt.state.run, row.name, RECALL).mean
+        recall = trial.scores(attempt.state.run, row.name, RECALL)
         detail = {
             **attempt.detail,
-            "recall@100 difference": round(recall - reached, 4),
+            "recall@100 difference": round(recall.mean - reached, 4),
             "pipeline": recipe.describe(attempt.state.root),
         }
         yield Rung(
@@ -108,9 +109,10 @@ def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
             _reason(comparison, asked, changed),
             detail,
             attempt.state.run,
+            recall,
         )
         if kept:
-            state, before, reached = attempt.state, scores, recall
+            state, before, reached = attempt.state, scores, recall.mean
 
 
 def corrected(rungs: Sequence[Rung]) -> list[Rung]:
