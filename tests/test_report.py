@@ -22,6 +22,7 @@ from resurvey.promote.live import Live, switch
 from resurvey.session import Session
 from resurvey.show.figures import FIGURES, svg
 from resurvey.show.gather import _gain, gather
+from resurvey.show.learning import courses, learning_says
 from resurvey.show.report import render, slides
 from resurvey.types import Document, Query
 from resurvey.workspace import Workspace, create, read_json
@@ -300,3 +301,19 @@ def test_a_slice_of_one_query_has_no_interval_and_stops_no_report(facts: dict[st
 def test_a_run_of_your_own_that_answers_few_queries_says_how_many(facts: dict[str, Any]) -> None:
     (own,) = [row for row in facts["ladder"] if row["kind"] == "your engine"]
     assert own["says"] == f"your run covers 1 of {facts['gated_on']} queries, the rest count as 0"
+
+
+def test_a_training_is_drawn_with_its_best_look(facts: dict[str, Any]) -> None:
+    rows = [{"step": s, "of": 9, "loss": 1.0, "held out": h, "seconds": 1.0} for s, h in ((0, 0.5), (4, 0.8), (9, 0.7))]
+    blind = [{"step": 9, "of": 9, "loss": 1.0, "held out": None, "seconds": 1.0}]
+    assert courses(facts) == []
+    told = copy.deepcopy(facts)
+    told["rungs"][0]["detail"] |= {"log": rows}
+    told["rungs"][1]["detail"] |= {"log": blind, "halves": [{"log": rows}, {"log": rows[:2]}]}
+    names = [name for name, _ in courses(told)]
+    assert names == [told["rungs"][0]["id"], f"{told['rungs'][1]['id']}, half 1", f"{told['rungs'][1]['id']}, half 2"]
+    assert "from 0.500 to 0.800 after 4 of 9 steps" in learning_says(told)
+    made = render(told)
+    assert "While the encoder learned" in made
+    assert made.count('<svg class="wide"') == render(facts).count('<svg class="wide"') + 1
+    assert "learning" in slides(told)

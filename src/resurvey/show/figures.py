@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resurvey.show import draw
+from resurvey.show.learning import has_learning, learning, learning_says
 from resurvey.types import Json
 
 WIDE, NARROW = 7.6, 3.9
@@ -48,6 +49,7 @@ class Picture:
 
 FIGURES: tuple[Picture, ...] = (
     Picture("ladder", draw.has_ladder, draw.ladder_height, draw.ladder, draw.ladder_says),
+    Picture("learning", has_learning, lambda _: 2.6, learning, learning_says),
     Picture("slices", draw.has_slices, draw.slices_height, draw.slices, draw.slices_says),
     Picture("ranks", draw.has_ranks, draw.ranks_height, draw.ranks, draw.ranks_says),
     Picture("scores", draw.has_scores, lambda _: 2.6, draw.scores, draw.scores_says),
