@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import WORDS
 
 from resurvey.data.collection import Collection
 from resurvey.data.split import folds
@@ -24,41 +25,19 @@ from resurvey.treat.contrast import CHECKS, PASSES, affordable, contrast, dials_
 from resurvey.treat.lesson import alike, held_out_of, kindred, parted, task_of
 from resurvey.treat.ranker import ranker
 from resurvey.treat.trial import Trial, judged_trial
-from resurvey.types import Document, Query
+from resurvey.types import Document, Ints, Query
 from resurvey.workspace import Artefacts
 
 Make = Callable[[int], tuple[Trial, State]]
 
 
-WORDS = [
-    "valve",
-    "pump",
-    "rotor",
-    "seal",
-    "bearing",
-    "flange",
-    "gasket",
-    "torque",
-    "pressure",
-    "leak",
-    "vibration",
-    "noise",
-    "thermal",
-    "crack",
-    "corrosion",
-    "coating",
-    "weld",
-    "alloy",
-    "steel",
-    "copper",
-    "sensor",
-    "relay",
-    "breaker",
-    "fuse",
-]
-HERE, THERE = WORDS[:12], WORDS[12:]
+HERE, THERE = WORDS[:12], WORDS[12:24]
 """What documents call things, and what people who ask call the same things: only judgments tell."""
 PER = 4
+
+
+def kin_of(trial: Trial) -> Ints:
+    return kindred(trial.index.owners, alike(trial.index))
 
 
 @pytest.fixture
@@ -167,7 +146,7 @@ def test_a_ranker_on_top_reads_the_evidence_of_the_model_that_never_saw_the_quer
 def test_few_queries_are_passed_over_more_often_and_looked_at_less(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     trial, state = make(40)
-    task, _ = task_of(trial, state, trial.surplus)
+    task, _ = task_of(trial, state, trial.surplus, kin_of(trial))
     held = held_out_of(trial, state, trial.surplus[:20])
     small = dials_for(trial, task, held, 1.0)
     assert (small.passes, small.dimensions) == (PASSES, ())
@@ -205,7 +184,7 @@ def test_weights_that_help_nobody_are_not_kept(make: Make, monkeypatch: pytest.M
 
 def test_no_known_answer_nor_its_kin_is_a_negative(make: Make) -> None:
     trial, state = make(40)
-    task, mined = task_of(trial, state, trial.surplus)
+    task, mined = task_of(trial, state, trial.surplus, kin_of(trial))
     assert mined.log["taken"] > 0
     for positives, negatives in zip(task.positives, task.negatives, strict=True):
         assert positives

@@ -57,9 +57,11 @@ class _PassingError(Exception):
         self.wait = wait
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows none: a key goes to the host that it was meant for."""
+
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
+        """Nowhere."""
 
 
 def post(
@@ -106,7 +108,7 @@ def _asked(url: str, payload: Mapping[str, Any], key_env: str, timeout: float) -
         headers["Authorization"] = f"Bearer {key}"
     request = urllib.request.Request(url, json.dumps(payload).encode("utf-8"), headers)
     try:
-        with urllib.request.build_opener(_NoRedirects).open(request, timeout=timeout) as reply:
+        with urllib.request.build_opener(NoRedirects).open(request, timeout=timeout) as reply:
             found = reply.read()
     except urllib.error.HTTPError as error:
         with error:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from resurvey.search.breaker import Breaker
+from resurvey.search.candidates import best_passages as nearest_parts
 from resurvey.search.index import Index
 from resurvey.search.scorers import Scorer, UnansweredError
 from resurvey.types import Doubles, Floats, Query, Ranking, Run, Stage
@@ -35,13 +36,9 @@ def best_passages(index: Index) -> Texts:
 
     def read(query: Query, documents: Sequence[str]) -> list[str]:
         asked = index.vectors.vectors([query.text], "query", index.progress)[0]
-        ends = np.append(index.starts, len(index.owners))
-        found = []
-        for row in (index.rows[document] for document in documents):
-            first, last = int(ends[row]), int(ends[row + 1])
-            best = first if last - first < 2 else first + int(np.argmax(index.passages[first:last] @ asked))
-            found.append(index.cut.texts[best])
-        return found
+        rows = np.array([index.rows[document] for document in documents], dtype=np.int64)
+        starts = np.append(index.starts, len(index.owners))
+        return [index.cut.texts[row] for row in nearest_parts(asked, rows, index.passages, starts)]
 
     return read
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from resurvey.calls import NoRedirects
 from resurvey.search.scorers import UnansweredError
 from resurvey.types import Floats
 
@@ -30,11 +31,6 @@ LARGEST = 8 << 20
 """Bytes of an answer that are read."""
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Nowhere."""
-
-
 class Endpoint:
     """A reranker behind a URL; `http://host/v1/rerank#model` names the model that it is asked for."""
 
@@ -43,7 +39,7 @@ class Endpoint:
         self.url, self.model = address(name)
         self.cut_short = None
         self._key = key
-        self._opener = urllib.request.build_opener(_Stay)
+        self._opener = urllib.request.build_opener(NoRedirects)
 
     def scores(self, query: str, texts: Sequence[str], seconds: float | None = None) -> Floats:
         """The endpoint's relevance scores, in the order of `texts`."""

@@ -24,9 +24,9 @@ from resurvey.train.launch import learn
 from resurvey.train.merge import Weights, interpolate, weights
 from resurvey.train.task import Course, Dials, HeldOut, Lesson, Task
 from resurvey.treat.attempt import Attempt, Nothing, State
-from resurvey.treat.lesson import held_out_of, parted, task_of
+from resurvey.treat.lesson import alike, held_out_of, kindred, parted, task_of
 from resurvey.treat.trial import Trial
-from resurvey.types import Json, Query
+from resurvey.types import Ints, Json, Query
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -63,7 +63,8 @@ def contrast(trial: Trial, state: State) -> Attempt | Nothing:
         return Nothing(f"{judged} judged queries to learn from, at least {LEAST} are needed")
     if state.root != state.dense:
         return Nothing("the dense branch is decided before others join it")
-    school = _School(trial, state, trial.artefacts.folder.parent / "training")
+    kin = kindred(trial.index.owners, alike(trial.index))
+    school = _School(trial, state, kin, trial.artefacts.folder.parent / "training")
     made = school.from_surplus() if len(trial.surplus) >= SURPLUS else school.crossed()
     school.tidy()
     if made is None:
@@ -85,6 +86,8 @@ class Made:
 class _School:
     trial: Trial
     state: State
+    kin: Ints
+    """What `kindred` says of every passage: the same for all trainings."""
     folder: Path
     """Where trainings are under way, and the last finished ones: a run that was killed finds them done."""
     lessons: list[str] = field(default_factory=list)
@@ -125,7 +128,7 @@ class _School:
         trial, seed = self.trial, self.trial.settings.integer("seed")
         some, asked = parted(queries, seed) if known is None else (list(queries), [])
         taught = affordable(some, [d.full_text for d in trial.index.documents], seed)
-        task, mined = task_of(trial, self.state, taught)
+        task, mined = task_of(trial, self.state, taught, self.kin)
         held = held_out_of(trial, self.state, asked) if asked else None
         encoder = trial.builder.of(self.state.dense).encoder
         dials = dials_for(trial, task, held, known[1] if known else 1.0)

@@ -37,13 +37,16 @@ RIVALS = 10
 """Candidates of each held-out query that are surely among those."""
 
 
-def task_of(trial: Trial, state: State, queries: Sequence[Query]) -> tuple[Task, Mined]:
-    """What judged queries teach, with what mining found and why."""
+def task_of(trial: Trial, state: State, queries: Sequence[Query], kin: Ints) -> tuple[Task, Mined]:
+    """What judged queries teach, with what mining found and why.
+
+    Args:
+        kin: what `kindred` says of every passage of the index.
+    """
     index = trial.builder.of(state.dense)
     vectors = index.vectors.vectors([query.text for query in queries], "query", trial.progress)
     starts = np.append(index.starts, len(index.owners))
     positives = in_passages(_answers(trial, index, queries), vectors, index.passages, starts)
-    kin = kindred(index.owners, alike(index))
     plan = Plan(
         (
             Near("dense", index.nearest("passages", asked=vectors), vectors, DEPTH),
