@@ -124,11 +124,14 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_training_goes_on_and_ends_alike(model_folder: Path, lesson: Lesson, tmp_path: Path) -> None:
+@pytest.mark.parametrize("moment", [0.0, 0.5], ids=["after the first check", "half-way"])
+def test_a_killed_training_goes_on_and_ends_alike(
+    model_folder: Path, lesson: Lesson, tmp_path: Path, moment: float
+) -> None:
     whole = fit(load(str(model_folder)).model, lesson, tmp_path / "whole")
 
     def killed(task: str, done: int, total: int) -> None:
-        if task == "learning" and done == total // 2 + 1:
+        if task == "learning" and done == int(moment * total) + 1:
             raise KilledError
 
     with pytest.raises(KilledError):
@@ -137,7 +140,7 @@ def test_a_killed_training_goes_on_and_ends_alike(model_folder: Path, lesson: Le
     resumed = fit(
         load(str(model_folder)).model, lesson, tmp_path / "killed", lambda task, done, _: seen.append(done) if task == "learning" else None
     )  # fmt: skip
-    assert 1 < seen[0] < whole.log[-1]["of"]
+    assert moment * whole.log[-1]["of"] <= seen[0] < whole.log[-1]["of"]
     kept = ("step", "loss", "held out")
     assert [[row[k] for k in kept] for row in resumed.log] == [[row[k] for k in kept] for row in whole.log]
     assert close(weights(load(str(resumed.model)).model), weights(load(str(whole.model)).model))
@@ -173,7 +176,8 @@ def test_several_processes_learn_together_as_torchrun_starts_them(
     assert course.log[-1]["of"] == -(-alone // 2)
     assert course.best["held out"] > course.log[0]["held out"]
     assert ndcg(load(str(course.model)).model, lesson) == pytest.approx(course.best["held out"], abs=1e-6)
-    with pytest.raises(ResurveyError, match="2 processes ended with"):
+    assert [row["step"] for row in course.log].count(0) == 1
+    with pytest.raises(ResurveyError, match=r"2 processes ended with 1: .*no model"):
         spread(str(tmp_path / "no model"), tmp_path, 2)
 
 

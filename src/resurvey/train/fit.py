@@ -1,6 +1,6 @@
 """The training loop: batches, steps, checks on held-out queries, the best weights kept, resumed where it was killed.
 
-Several processes started by torchrun share the batches out among them and sum their gradients. Knows nothing about
+Several processes started by torchrun share the batches out among them and average their gradients. Knows nothing about
 where its task came from.
 """
 
@@ -20,6 +20,7 @@ from resurvey.train.batches import Batch, epoch
 from resurvey.train.loss import contrast
 from resurvey.train.reader import Reader, backward
 from resurvey.train.task import Course, Dials, HeldOut, Lesson
+from resurvey.train.together import agree, average, meet, process
 from resurvey.types import Json, Progress, silent
 from resurvey.workspace import read_json, write_json, writing
 
@@ -45,6 +46,7 @@ def fit(model: SentenceTransformer, lesson: Lesson, folder: Path, progress: Prog
         return course
     run = _Training(model, lesson, course, progress)
     run.resume()
+    meet()  # all have read where to go on before one of them writes
     run.go()
     if run.first:
         write_json(done, {"key": lesson.key})
@@ -65,7 +67,7 @@ class _Training:
         self.read = Reader(model, lesson.task.passages, passage, self.dials.max_tokens)
         self.plan = [batch for number in range(self.dials.passes) for batch in epoch(lesson.task, self.dials, number)]
         self.plan = [batch for batch in self.plan if len(batch.passages) > 1]
-        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank, self.world = process()
         self.steps = -(-len(self.plan) // self.world)
         freeze(model, self.dials.layers)
         model.eval()  # no dropout: see reader.py
@@ -81,7 +83,7 @@ class _Training:
     def go(self) -> None:
         """All steps, with checks between them."""
         every = max(1, -(-self.steps // max(1, self.dials.checks)))
-        if self.step == 0:
+        if not self.course.log:
             self._check()
         last = max(1, round(self.dials.stop * self.steps))
         while self.step < last and not self._given_up():
@@ -100,8 +102,8 @@ class _Training:
         place = self.step * self.world + self.rank
         if place < len(self.plan):
             self.losses.append(self._backward(self.plan[place]))
-        self._share()
         learning = self.optimizer.param_groups[0]["params"]
+        average(learning)
         torch.nn.utils.clip_grad_norm_(learning, LONGEST)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -120,17 +122,6 @@ class _Training:
 
         return backward((self.asked, batch.queries), (self.read, batch.passages), loss, self.dials.held)
 
-    def _share(self) -> None:
-        """The mean of all processes' gradients in each of them."""
-        if self.world == 1:
-            return
-        import torch
-
-        for parameter in self.optimizer.param_groups[0]["params"]:
-            grad = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
-            torch.distributed.all_reduce(grad)
-            parameter.grad = grad / self.world
-
     def _given_up(self) -> bool:
         """Whether the last checks brought nothing better."""
         scores = [row["held out"] for row in self.course.log]
@@ -141,7 +132,7 @@ class _Training:
     def _check(self) -> None:
         """Ask the held-out queries; keep the weights if they are the best so far, and where to go on from."""
         self.progress("asking held-out queries", self.step, self.steps)
-        found = ndcg(self.model, self.lesson) if self.lesson.held_out else None
+        found = agree(ndcg(self.model, self.lesson), self.model.device) if self.lesson.held_out else None
         mean = float(np.mean(self.losses)) if self.losses else None
         row: Json = {
             "step": self.step,

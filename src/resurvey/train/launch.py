@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,12 +41,17 @@ def spread(source: str, folder: Path, processes: int) -> Course:
         [*command, "-m", "resurvey.train", str(folder), source], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
         raise ResurveyError(
-            [Problem(str(folder), f"training on {processes} processes ended with {done.returncode}: {last}")],
+            [Problem(str(folder), f"training on {processes} processes ended with {done.returncode}: {_cause(done)}")],
             "CUDA_VISIBLE_DEVICES=0 and the same command again trains on one GPU",
         )
     return Course(folder, read_json(folder / "log.json")["rows"])
+
+
+def _cause(done: subprocess.CompletedProcess[str]) -> str:
+    """The first error that one of the processes named; torchrun's own summary follows them all."""
+    named = re.search(r"^(?:\[rank\d+\]: *)?((?:\w+\.)*\w*(?:Error|Exception)\b.*)", done.stderr, re.MULTILINE)
+    return named[1] if named else (done.stderr.strip() or "it said nothing").splitlines()[-1]
 
 
 def main(arguments: list[str]) -> None:
