@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +21,9 @@ from resurvey.search.encode import SentenceEncoder, load
 from resurvey.search.index import Index, open_index
 from resurvey.types import Document, Query
 from resurvey.workspace import Artefacts
+
+if TYPE_CHECKING:
+    from classroom import Make
 
 WORDS = [
     "valve",
@@ -243,3 +247,18 @@ def write(tmp_path: Path) -> Write:
         return path
 
     return put
+
+
+@pytest.fixture
+def make(
+    tmp_path: Path, encoder: SentenceEncoder, plain_settings: settings.Settings, monkeypatch: pytest.MonkeyPatch
+) -> Make:
+    """Trials of a small class (`classroom.py`), which quick trainings are enough for."""
+    from classroom import classroom, quick
+
+    from resurvey.treat import school
+
+    monkeypatch.setattr(school, "LEAST", 20)
+    monkeypatch.setattr(school, "SURPLUS", 10)
+    monkeypatch.setattr(school, "dials_for", quick)
+    return classroom(tmp_path, encoder, plain_settings)

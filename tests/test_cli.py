@@ -305,7 +305,7 @@ def test_an_unknown_step_is_answered_with_those_there_are(root: Path) -> None:
     ended = call("treat", root, "hybird")
     assert ended.code == 1
     assert (
-        "'hybird' is no treatment; there are passages, center, contrast, adapter, hybrid, identifiers, rewrite, ranker, memory, metadata, duplicates, reranker, cross-encoder"
+        "'hybird' is no treatment; there are passages, encoder, center, contrast, remine, synthetic, pretrain, distil, adapter, hybrid, identifiers, rewrite, ranker, memory, metadata, duplicates, reranker, cross-encoder"
         in ended.err
     )
 

@@ -217,7 +217,7 @@ def test_named_steps_are_tried_instead_of_the_plans(finished: Finished) -> None:
     tried = loop.treat(session, "small", ["hybrid"])
     assert [candidate.treatment for candidate in tried] == ["hybrid"]
     assert tried[0].parent == "base"
-    with pytest.raises(ResurveyError, match="'nonsense' is no treatment; there are passages, center"):
+    with pytest.raises(ResurveyError, match="'nonsense' is no treatment; there are passages, encoder"):
         loop.treat(session, "small", ["nonsense"])
 
 

@@ -67,6 +67,16 @@ def workspace(hostile: Path, tmp_path: Path) -> Workspace:
     return Workspace.open(tmp_path / hostile.name)
 
 
+def test_what_became_of_each_finding_is_shown(page: str, hostile: Path) -> None:
+    rows = read_json(hostile / "reports" / "report.json")["cures"]
+    ladder = read_json(hostile / "candidates" / "ladder.json")
+    assert {r["id"] for r in rows} >= {"R12-hubs", "R18-recall", "R19-quality"}
+    for row in rows:
+        assert [found["rung"] for found in row["after"]] == ladder["accepted"]
+        assert row["became"] in page
+    assert "What became of it" in page
+
+
 @pytest.fixture(scope="module")
 def page(hostile: Path) -> str:
     return (hostile / "reports" / "report.html").read_text(encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +14,7 @@ from resurvey.search.breaker import Breaker
 from resurvey.search.compose import Then, first_stage
 from resurvey.search.dense import Dense
 from resurvey.search.index import Index
-from resurvey.search.rerank import BEFORE, NAME, Reranking, best_passages, blended, margins, wholes
+from resurvey.search.rerank import BEFORE, NAME, Reranking, best_passages, blended, wholes
 from resurvey.search.scorers import UnansweredError
 from resurvey.types import Floats, Query, Ranking, Run
 
@@ -158,12 +157,3 @@ def test_a_retriever_and_a_reranker_compose(index: Index) -> None:
     documents = made.search([ASKED])["q"].documents
     lengths = [len(index.documents[index.rows[d]].full_text) for d in documents]
     assert lengths == sorted(lengths, reverse=True)
-
-
-def test_a_teachers_margin_is_the_positives_score_less_the_negatives() -> None:
-    scorer = Planted(lambda query, text: float(len(text)) + (100 if query == "b" else 0))
-    triples = [("a", "long one", "short"), ("b", "x", "xyz"), ("a", "long one", "of")]
-    found = margins(scorer, triples)
-    assert found.tolist() == [3.0, -2.0, 6.0]
-    assert [len(texts) for _, texts, _ in scorer.asked] == [3, 2]  # a text is asked about once a query
-    assert not math.isnan(found.sum())

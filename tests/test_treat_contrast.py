@@ -2,75 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import WORDS
+from classroom import Make, kin_of
 
-from resurvey.data.collection import Collection
 from resurvey.data.split import folds
-from resurvey.search import recipe
-from resurvey.search.builder import Builder
 from resurvey.search.encode import SentenceEncoder, load
 from resurvey.search.index import open_index
 from resurvey.settings import Settings
-from resurvey.train.task import Dials
-from resurvey.treat import contrast as rung
-from resurvey.treat import ladder
-from resurvey.treat.attempt import Attempt, Nothing, State
-from resurvey.treat.contrast import CHECKS, PASSES, affordable, contrast, dials_for
+from resurvey.treat import ladder, school
+from resurvey.treat.attempt import Attempt, Nothing
+from resurvey.treat.contrast import contrast
 from resurvey.treat.lesson import alike, held_out_of, kindred, parted, task_of
 from resurvey.treat.ranker import ranker
-from resurvey.treat.trial import Trial, judged_trial
-from resurvey.types import Document, Ints, Query
-from resurvey.workspace import Artefacts
-
-Make = Callable[[int], tuple[Trial, State]]
-
-
-HERE, THERE = WORDS[:12], WORDS[12:24]
-"""What documents call things, and what people who ask call the same things: only judgments tell."""
-PER = 4
-
-
-def kin_of(trial: Trial) -> Ints:
-    return kindred(trial.index.owners, alike(trial.index))
-
-
-@pytest.fixture
-def make(tmp_path: Path, encoder: SentenceEncoder, plain_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Make:
-    """A trial of 120 training and 40 dev queries of which at most so many are tried on, and where the ladder stands."""
-    monkeypatch.setattr(rung, "LEAST", 20)
-    monkeypatch.setattr(rung, "SURPLUS", 10)
-    monkeypatch.setattr(rung, "dials_for", quick)
-    rng = np.random.default_rng(3)
-    things = [rng.choice(12, 3, replace=False) for _ in range(40)]
-    documents = tuple(Document(f"d{n}", " ".join(HERE[t] for t in three)) for n, three in enumerate(things))
-    sides: dict[str, dict[str, Mapping[str, int]]] = {"train": {}, "dev": {}}
-    queries = {}
-    for place in range(PER * len(things)):
-        asked = rng.permutation(things[place // PER])
-        queries[f"q{place}"] = Query(f"q{place}", " ".join(THERE[t] for t in asked))
-        sides["dev" if place % PER == 0 else "train"][f"q{place}"] = {f"d{place // PER}": 1}
-    collection = Collection(documents, queries, sides, {}, "")
-    builder = Builder(
-        open_index(tmp_path / "index", documents, encoder, plain_settings), Artefacts(tmp_path / "artefacts")
-    )
-
-    def made(most: int) -> tuple[Trial, State]:
-        given = Settings({**plain_settings.values, "train_queries": most})
-        trial = judged_trial(collection, builder, given)
-        node = recipe.dense(trial.depth)
-        return trial, State(node, trial.run(node), node, recipe.lexical(trial.depth))
-
-    return made
-
-
-def quick(trial: Trial, task: object, held: object, stop: float) -> Dials:
-    return Dials(rate=2e-3, anchors=8, shared=2, extras=2, passes=5, checks=4, patience=9, stop=stop)
+from resurvey.treat.school import CHECKS, PASSES, affordable, dials_for
+from resurvey.types import Document
 
 
 def test_surplus_queries_teach_and_those_tried_on_judge(make: Make) -> None:
@@ -90,6 +39,7 @@ def test_surplus_queries_teach_and_those_tried_on_judge(make: Make) -> None:
     stale = done.with_name("0" * 16)
     stale.mkdir()
     before = (done / "log.json").stat().st_mtime_ns
+    school.tidy(trial)
     again = contrast(trial, state)  # as after a kill: what was learned is found, not learned again
     assert isinstance(again, Attempt)
     assert again.state.dense == found.state.dense
@@ -168,7 +118,7 @@ def test_what_it_cannot_do_it_says(make: Make, monkeypatch: pytest.MonkeyPatch) 
         answer = contrast(other, replace(state, root=fused))
         assert isinstance(answer, Nothing)
         assert reason in answer.reason
-    monkeypatch.setattr(rung, "LEAST", 1000)
+    monkeypatch.setattr(school, "LEAST", 1000)
     answer = contrast(trial, state)
     assert isinstance(answer, Nothing)
     assert "120 judged queries" in answer.reason
@@ -176,7 +126,7 @@ def test_what_it_cannot_do_it_says(make: Make, monkeypatch: pytest.MonkeyPatch) 
 
 def test_weights_that_help_nobody_are_not_kept(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     trial, state = make(40)
-    monkeypatch.setattr(rung, "ndcg", lambda model, lesson: -1.0)
+    monkeypatch.setattr(school, "ndcg", lambda model, lesson: -1.0)
     answer = contrast(trial, state)
     assert isinstance(answer, Nothing)
     assert "however little" in answer.reason

@@ -129,6 +129,8 @@ def decide(session: Session, effort: str) -> Plan:
                 weights=session.weights,
                 fields=len({name for document in index.documents for name in document.metadata}),
                 reranker=bool(settings.text("reranker")),
+                encoders=len([name for name in settings.text("encoders").split(",") if name.strip()]),
+                teacher=bool(settings.text("teacher") or settings.text("reranker")),
             )  # fmt: skip
             names = [row.name for row in available(effort)]
             write_json(workspace.plan, to_json(plan(facts, effort, names)))
@@ -224,9 +226,10 @@ def report(session: Session) -> Path:
 
 def _climb(session: Session, registry: Registry, steps: Sequence[str], key: str) -> Json:
     """Try the steps one after another; every rung becomes a candidate. Returns what `ladder.json` says."""
+    from resurvey.followup import followed
     from resurvey.promote.registry import ranked
     from resurvey.search.recipe import recipe
-    from resurvey.treat import ladder
+    from resurvey.treat import ladder, school
     from resurvey.treat.catalog import row
 
     trial = session.trial
@@ -239,10 +242,13 @@ def _climb(session: Session, registry: Registry, steps: Sequence[str], key: str)
     )
     parent, accepted, ids = ladder.BASE, [], []
     number = registry.next_number()
-    for place, rung in enumerate(ladder.corrected(list(ladder.climb(trial, rows)))):
+    rungs = ladder.corrected(list(ladder.climb(trial, rows)))
+    taken = followed(trial, rungs)
+    for place, rung in enumerate(rungs):
         id = f"{number + place:04d}-{rung.row.name}"
         made = recipe(rung.root, trial.index.encoder) if rung.root else {}
-        candidate = Candidate(id, rung.row.name, parent, made, rung.kept, rung.reason, rung.comparison, rung.detail)
+        detail = rung.detail | ({"findings": taken[place]} if place in taken else {})
+        candidate = Candidate(id, rung.row.name, parent, made, rung.kept, rung.reason, rung.comparison, detail)
         found = ranked(rung.run, judged) if rung.run else None
         measured = [scores for scores in (rung.scores, rung.recall) if scores]  # what selects comes first
         registry.add(candidate, {scores.measure: scores for scores in measured}, key, found)
@@ -250,6 +256,7 @@ def _climb(session: Session, registry: Registry, steps: Sequence[str], key: str)
         if rung.kept:
             parent = id
             accepted.append(id)
+    school.tidy(trial)
     return {
         "key": key,
         "judged_by": "stand-in queries" if trial.standin else "judgments",

@@ -34,6 +34,11 @@ class Setting:
 TABLE: tuple[Setting, ...] = (
     Setting("model", "bundled", "Encoder: `bundled`, a sentence-transformers folder, or a hub name."),
     Setting(
+        "encoders",
+        "",
+        "Other encoders to compare, folders or hub names between commas; the best one may replace `model`.",
+    ),
+    Setting(
         "endpoint_url",
         "",
         "An OpenAI-compatible address such as https://host/v1: `model` is then what it calls its model, and embeds there.",
@@ -94,6 +99,11 @@ TABLE: tuple[Setting, ...] = (
         "reranker",
         "",
         "Reranker to try: a CrossEncoder folder, a hub name, or a /v1/rerank URL (`http://host/v1/rerank#model`); empty for none.",
+    ),
+    Setting(
+        "teacher",
+        "",
+        "Whom the encoder learns from (`--effort large`): a cross-encoder as `reranker` names it, or `encoder:NAME`, a larger encoder; empty takes the `reranker`.",
     ),
     Setting(
         "reranker_key_env",

@@ -38,6 +38,10 @@ class Facts:
     """Metadata fields that documents carry."""
     reranker: bool = False
     """Whether a reranker is configured."""
+    encoders: int = 0
+    """Other encoders that the settings name."""
+    teacher: bool = False
+    """Whether somebody is configured whom the encoder could learn from."""
 
     def value(self, id: str, default: float = 0.0) -> float:
         """A finding's value, or the default where it was not measured."""
@@ -71,6 +75,16 @@ RULES: tuple[Rule, ...] = (
         "article B, measured on two collections",
     ),
     Rule(
+        "encoder",
+        2,
+        lambda f: f.encoders > 0 and f.judged > 0,
+        lambda f: f"{f.encoders} other encoders are named; {f.judged} judged queries tell which one your corpus wants",
+        (-10, 10),
+        "every passage embedded again, once for each",
+        "R41, article A",
+        overrides="articles A and E change the model by its place on a leaderboard; a leaderboard is not your corpus",
+    ),
+    Rule(
         "center",
         2,
         lambda f: f.value("R10-spread", 1.0) < 0.2 or f.value("R12-hubs") > 0,
@@ -91,6 +105,50 @@ RULES: tuple[Rule, ...] = (
         "about ten minutes of training on two cores, and every passage embedded again",
         "articles A, C, D, E, measured on five collections",
         overrides="article C asks for 10,000 pairs first; measured, a few hundred already pay",
+    ),
+    Rule(
+        "remine",
+        3,
+        lambda f: f.weights and f.judged >= 100,
+        lambda f: (
+            f"what {f.judged + f.surplus} judged queries taught once leaves other passages too high; they are mined again"
+        ),
+        (0, 2),
+        "as long as the first round",
+        "articles C and E (two or three rounds)",
+    ),
+    Rule(
+        "synthetic",
+        3,
+        lambda f: f.weights and f.judged >= 100,
+        lambda f: (
+            f"{f.judged + f.surplus} judged queries name some of your {f.documents} documents; made ones name others"
+        ),
+        (-1, 2),
+        "as long as the first round, or up to twice that",
+        "articles A, C and E",
+        overrides="article E trains on thousands of made queries first; measured, they gain little beside judged ones",
+    ),
+    Rule(
+        "pretrain",
+        3,
+        lambda f: f.weights and f.judged >= 100 and f.passages >= 500,
+        lambda f: f"{f.passages} passages hold the words of your field, whoever asks",
+        (-1, 2),
+        "about ten minutes on two cores, and the first round again",
+        "article D; Gururangan et al. 2020",
+    ),
+    Rule(
+        "distil",
+        3,
+        lambda f: f.weights and f.judged >= 100 and f.teacher,
+        lambda f: (
+            f"a teacher is configured; {f.judged + f.surplus} judged queries and what it says of their candidates"
+        ),
+        (-1, 3),
+        "the teacher's time for nine texts a query, and as long as the first round",
+        "article E; Hofstätter et al. 2020",
+        overrides="article E distils from whatever is larger; a teacher that orders your candidates no better is refused",
     ),
     Rule(
         "adapter",

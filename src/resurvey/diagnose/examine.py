@@ -28,9 +28,11 @@ class Patient:
     queries: Sequence[Query]
     qrels: Qrels
     runs: Mapping[str, Run]
-    """`lexical`, `dense` (truncated documents, as untouched) and `fused` (RRF of both)."""
+    """`lexical`, `dense` (at first truncated documents, as untouched) and `fused` (RRF of both)."""
     standin: bool
     seed: int
+    rare: frozenset[str] | None = None
+    """Queries with rare words; None where nobody has looked yet."""
 
 
 def examine(patient: Patient, progress: Progress) -> Diagnosis:
@@ -49,9 +51,34 @@ def examine(patient: Patient, progress: Progress) -> Diagnosis:
         asked = queries[:MOST_SEPARATED]
         similar = similarities(index, asked, "truncated", "none")
         findings.append(separation_finding(asked, patient.qrels, similar, index.rows, patient.seed, known))
-        findings.append(hub_finding(patient.runs["dense"], index.documents))
         progress("examining retrieval", 2, 3)
-        rare = rare_queries(queries, index.documents, index.language)
-        findings += retrieval_findings(patient.runs, queries, patient.qrels, rare, known, len(index.documents))
+        findings += _of_runs(patient)
     progress("examining retrieval", 3, 3)
     return Diagnosis(tuple(findings), JUDGMENTS if known else STAND_INS)
+
+
+def follow_up(patient: Patient, apart: Sequence[Query]) -> list[Finding]:
+    """What an accepted treatment can have changed, taken again (R22): the order, and the map where it is a new one.
+
+    Args:
+        patient: with the index as the treatment left it, and as `dense` what the pipeline now returns, out of fold.
+        apart: queries that the map never learned from; empty where the map is as it was.
+    """
+    findings = _of_runs(patient)
+    if apart:
+        index, asked = patient.index, apart[:MOST_SEPARATED]
+        similar = similarities(index, asked, "passages", "none")
+        findings += [
+            spread_finding(index.passages, patient.seed),
+            separation_finding(asked, patient.qrels, similar, index.rows, patient.seed, not patient.standin),
+        ]
+    return findings
+
+
+def _of_runs(patient: Patient) -> list[Finding]:
+    """Hubs, what words add, what limits the result, how good it is."""
+    index, queries = patient.index, patient.queries
+    rare = patient.rare if patient.rare is not None else rare_queries(queries, index.documents, index.language)
+    hubs = hub_finding(patient.runs["dense"], index.documents)
+    known = not patient.standin
+    return [hubs, *retrieval_findings(patient.runs, queries, patient.qrels, rare, known, len(index.documents))]

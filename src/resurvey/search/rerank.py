@@ -131,22 +131,3 @@ def blended(ranking: Ranking, scores: Floats, blend: float) -> Ranking:
     stages = {name: Stage(stage.ranks[places], stage.scores[places]) for name, stage in columns.items()}
     documents = [ranking.documents[place] for place in places]
     return Ranking(documents, np.concatenate([mixed[order], below]).astype(np.float32), stages)
-
-
-def margins(scorer: Scorer, triples: Sequence[tuple[str, str, str]]) -> Floats:
-    """What a teacher says of (query, positive, negative) texts: score of the positive minus the negative's.
-
-    The target of margin-MSE distillation (Hofstätter et al. 2020, arXiv:2010.02666).
-
-    Raises:
-        UnansweredError: when the scorer does not answer.
-    """
-    grouped: dict[str, list[int]] = {}
-    for place, (query, _, _) in enumerate(triples):
-        grouped.setdefault(query, []).append(place)
-    found = np.zeros(len(triples), dtype=np.float32)
-    for query, places in grouped.items():
-        texts = list(dict.fromkeys(text for place in places for text in triples[place][1:]))
-        told = dict(zip(texts, scorer.scores(query, texts).tolist(), strict=True))
-        found[places] = [told[triples[place][1]] - told[triples[place][2]] for place in places]
-    return found

@@ -14,6 +14,7 @@ from resurvey import __version__
 from resurvey.data.collection import Collection, load
 from resurvey.data.standin import stand_ins
 from resurvey.diagnose.answer import bottleneck
+from resurvey.diagnose.cures import cures
 from resurvey.evaluate.compare import compare, compare_all
 from resurvey.evaluate.measures import Scores
 from resurvey.promote.choose import UNTOUCHED, Ladder, read_ladder
@@ -45,6 +46,7 @@ def gather(workspace: Workspace) -> Json:
     compared = _compared(best, scored)
     against = compared[shown] if shown else None
     proved = proof(workspace)
+    rungs = [to_json(ladder.registry.get(id)) for id in ladder.facts["candidates"]]
     facts: Json = {
         "version": __version__,
         "workspace": workspace.root.resolve().name,
@@ -62,11 +64,12 @@ def gather(workspace: Workspace) -> Json:
         "selected_on": ladder.facts["selection_queries"],
         "gated_on": len(ladder.facts["gate_queries"]),
         "baselines": {name: ladder.gated(scores).mean for name, scores in ladder.baselines.items()},
-        "rungs": [to_json(ladder.registry.get(id)) for id in ladder.facts["candidates"]],
+        "rungs": rungs,
         "ladder": _ladder(ladder, scored, compared, now.candidate if now else ""),
         "slices": _slices(ladder, scored[shown] if shown else None, against),
         "ranks": _ranks(ladder, shown),
         "findings": [to_json(f) for f in diagnosis.findings] if diagnosis else [],
+        "cures": cures(diagnosis, rungs) if diagnosis else [],
         "plan": read_json(workspace.plan) if workspace.plan.exists() else None,
         "test_reads": len(workspace.recorded("test read")),
     }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from resurvey.train.task import Dials, Task
-from resurvey.types import Bools, Ints
+from resurvey.types import Bools, Floats, Ints
 
 NEIGHBOURS = 0.5
 """Share of a batch's anchors that are mined negatives of the others, where there are so many."""
@@ -29,6 +29,8 @@ class Batch:
     """Where a passage answers a query."""
     ignored: Bools
     """Where it is neither answer nor negative: kin of an answer."""
+    taught: Floats | None = None
+    """What a teacher scored, NaN where it was not asked; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,4 +115,14 @@ def _batch(task: Task, groups: Sequence[Group], dials: Dials, rng: np.random.Gen
         known = task.positives[query]
         answers[row] = np.isin(passages, known)
         related[row] = np.isin(labels, [task.kin[passage] for passage in known])
-    return Batch(np.array(queries), np.array(passages), answers, related & ~answers)
+    return Batch(np.array(queries), np.array(passages), answers, related & ~answers, _taught(task, queries, passages))
+
+
+def _taught(task: Task, queries: Sequence[int], passages: Sequence[int]) -> Floats | None:
+    if not task.taught:
+        return None
+    found = np.full((len(queries), len(passages)), np.nan, dtype=np.float32)
+    for row, query in enumerate(queries):
+        known = dict(zip((*task.positives[query], *task.negatives[query]), task.taught[query], strict=True))
+        found[row] = [known.get(passage, np.nan) for passage in passages]
+    return found

@@ -17,7 +17,7 @@ import numpy as np
 
 from resurvey.evaluate.measures import NDCG, score_mapping
 from resurvey.train.batches import Batch, epoch
-from resurvey.train.loss import contrast
+from resurvey.train.loss import contrast, margins
 from resurvey.train.reader import Reader, backward
 from resurvey.train.task import Course, Dials, HeldOut, Lesson
 from resurvey.train.together import agree, average, meet, process
@@ -117,8 +117,13 @@ class _Training:
         whole = int(self.model.get_embedding_dimension() or 0)
         dimensions = (whole, *(d for d in self.dials.dimensions if d < whole))
 
+        taught = torch.from_numpy(batch.taught).to(device) if batch.taught is not None and self.dials.distil else None
+
         def loss(queries: Any, passages: Any) -> Any:
-            return contrast(queries, passages, answers, ignored, self.dials.temperature, dimensions)
+            value = contrast(queries, passages, answers, ignored, self.dials.temperature, dimensions)
+            if taught is None:
+                return value
+            return value + self.dials.distil * margins(queries, passages, taught, self.dials.temperature)
 
         return backward((self.asked, batch.queries), (self.read, batch.passages), loss, self.dials.held)
 

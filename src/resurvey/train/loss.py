@@ -35,6 +35,28 @@ def contrast(
     return torch.stack(losses).mean()
 
 
+def margins(queries: Tensor, passages: Tensor, taught: Tensor, temperature: float) -> Tensor:
+    """How far the margins between passages are from a teacher's: margin-MSE over all pairs of a query at once.
+
+    The mean square over every two passages that the teacher scored for a query (Hofstätter et al. 2020,
+    arXiv:2010.02666) is, but for a factor, that of both sides' distances from their means, which is what is computed.
+
+    Args:
+        queries: (queries, d), any length.
+        passages: (passages, d).
+        taught: (queries, passages), the teacher's scores in the unit of cosines over temperature; NaN for none.
+    """
+    from torch.nn.functional import normalize
+
+    known = ~taught.isnan()
+    known &= known.sum(dim=1, keepdim=True) > 1
+    count = known.sum(dim=1, keepdim=True).clamp(min=1)
+    similar = normalize(queries.float(), dim=1) @ normalize(passages.float(), dim=1).T / temperature
+    own, other = (side.masked_fill(~known, 0.0) for side in (similar, taught))
+    apart = (own - own.sum(dim=1, keepdim=True) / count) - (other - other.sum(dim=1, keepdim=True) / count)
+    return apart.masked_fill(~known, 0.0).square().sum() / known.sum().clamp(min=1)
+
+
 def _one(queries: Tensor, passages: Tensor, answers: Tensor, ignored: Tensor, temperature: float) -> Tensor:
     from torch.nn.functional import normalize
 

@@ -57,7 +57,7 @@ class Reader:
 
         parts, orders = [], []
         for order, given in self.chunks(places):
-            with _precision(self.model):
+            with precision(self.model.device):
                 parts.append(self.model(given)["sentence_embedding"].float())
             orders.append(order)
         back = np.argsort(np.concatenate(orders))
@@ -93,16 +93,16 @@ def _twice(asked: tuple[Reader, Ints], read: tuple[Reader, Ints], loss: Loss) ->
     for (reader, places), vectors in zip((asked, read), whole, strict=True):
         assert vectors.grad is not None, "the loss rests on both sides"
         for order, given in reader.chunks(places):
-            with _precision(reader.model):
+            with precision(reader.model.device):
                 again = reader.model(given)["sentence_embedding"].float()
             again.backward(vectors.grad[torch.from_numpy(order).to(reader.model.device)])
     return float(value.detach())
 
 
-def _precision(model: SentenceTransformer) -> AbstractContextManager[Any]:
+def precision(device: Any) -> AbstractContextManager[Any]:
     """bfloat16 on a GPU that has it; float32 on a CPU, where bfloat16 is several times slower."""
     import torch
 
-    if model.device.type == "cuda" and torch.cuda.is_bf16_supported():
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()

@@ -34,11 +34,13 @@ class Task:
     kin: tuple[int, ...]
     sources: tuple[str, ...] = ()
     """Where every query came from: a judgment, a generator, a click; empty where all are judgments."""
+    taught: tuple[tuple[float, ...], ...] = ()
+    """A teacher's scores of each query's positives, then of its negatives; empty without one."""
 
     @property
     def key(self) -> str:
         """Hash of all of it."""
-        rest = canonical([self.positives, self.negatives, self.kin])
+        rest = canonical([self.positives, self.negatives, self.kin, self.taught])
         return digest(*self.queries, "passages", *self.passages, rest)
 
 
@@ -86,6 +88,8 @@ class Dials:
     """Checks in a row without a better one that end the training."""
     stop: float = 1.0
     """Share of the steps after which the training ends."""
+    distil: float = 0.0
+    """Weight of a teacher's margins beside the answers' own loss; 0 does not ask for them."""
     seed: int = 13
     layers: int = 0
     """Lowest layers that stay as they are, the token embeddings with them; 0: all learn."""
@@ -133,6 +137,7 @@ def save(lesson: Lesson, folder: Path) -> None:
     _table(folder / "queries.parquet", {
         "text": task.queries, "positives": task.positives, "negatives": task.negatives,
         "source": task.sources or ("judgment",) * len(task.queries),
+        "taught": task.taught or ((),) * len(task.queries),
     })  # fmt: skip
     _table(folder / "passages.parquet", {"text": task.passages, "kin": task.kin})
     if held:
@@ -150,7 +155,7 @@ def load(folder: Path) -> Lesson:
     asked, read = (pq.read_table(folder / f"{name}.parquet").to_pydict() for name in ("queries", "passages"))
     task = Task(
         tuple(asked["text"]), tuple(read["text"]), _places(asked["positives"]), _places(asked["negatives"]),
-        tuple(read["kin"]), tuple(asked["source"]),
+        tuple(read["kin"]), tuple(asked["source"]), tuple(map(tuple, asked["taught"])) if any(asked["taught"]) else (),
     )  # fmt: skip
     held = None
     if (folder / "held-out-queries.parquet").exists():

@@ -12,15 +12,20 @@ from resurvey.treat.attempt import Treatment
 from resurvey.treat.center import center
 from resurvey.treat.contrast import contrast
 from resurvey.treat.crossencoder import cross_encoder
+from resurvey.treat.distil import distil
 from resurvey.treat.duplicates import duplicate_documents
+from resurvey.treat.encoder import encoder
 from resurvey.treat.hybrid import hybrid
 from resurvey.treat.identifiers import identifiers
 from resurvey.treat.memory import memory
 from resurvey.treat.metadata import metadata
 from resurvey.treat.passages import passages
+from resurvey.treat.pretrain import pretrained
 from resurvey.treat.ranker import ranker
+from resurvey.treat.remine import remine
 from resurvey.treat.reranker import reranker
 from resurvey.treat.rewrite import rewrite
+from resurvey.treat.synthetic import synthetic
 
 Effort = Literal["small", "medium", "large"]
 EFFORTS: tuple[str, ...] = ("small", "medium", "large")
@@ -48,6 +53,14 @@ CATALOG: tuple[Row, ...] = (
         -2,
         "Search long documents in passages that the encoder reads whole.",
     ),
+    Row(
+        "encoder",
+        encoder,
+        "small",
+        "candidates",
+        math.inf,
+        "Compare the encoders that the settings name, and change to the best one if that is worth embedding everything again.",
+    ),
     Row("center", center, "small", "candidates", 3, "Subtract the mean of all embeddings, or standardise them."),
     Row(
         "contrast",
@@ -56,6 +69,38 @@ CATALOG: tuple[Row, ...] = (
         "candidates",
         math.inf,
         "Train the encoder on judged queries against mined negatives, and go as far from the base as helps.",
+    ),
+    Row(
+        "remine",
+        remine,
+        "large",
+        "candidates",
+        math.inf,
+        "Train the encoder once more, against negatives that it now mines itself.",
+    ),
+    Row(
+        "synthetic",
+        synthetic,
+        "large",
+        "candidates",
+        math.inf,
+        "Train the encoder on queries made from the corpus beside the judged ones.",
+    ),
+    Row(
+        "pretrain",
+        pretrained,
+        "large",
+        "candidates",
+        math.inf,
+        "Let the encoder guess hidden words of the corpus before it learns from judged queries.",
+    ),
+    Row(
+        "distil",
+        distil,
+        "large",
+        "candidates",
+        math.inf,
+        "Train the encoder on the margins of a teacher that knows better, where there is one.",
     ),
     Row(
         "adapter",

@@ -7,6 +7,7 @@ about how weights learn.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -17,6 +18,7 @@ from resurvey.search.analyse import identifiers
 from resurvey.search.candidates import InPassages, Near, Plan, Searched, best_passages, candidates
 from resurvey.search.fuse import ReciprocalRank
 from resurvey.search.index import Index
+from resurvey.train.examples import JUDGMENT, Examples
 from resurvey.train.task import HeldOut, Task
 from resurvey.treat.attempt import State
 from resurvey.treat.mine import cosines, in_passages, mine
@@ -33,20 +35,29 @@ PARTS = 5
 """Those queries are one part of so many, where there are few."""
 AMONG = 400
 """Passages among which they must find theirs."""
+NONE = Examples()
 RIVALS = 10
 """Candidates of each held-out query that are surely among those."""
 
 
-def task_of(trial: Trial, state: State, queries: Sequence[Query], kin: Ints) -> tuple[Task, Mined]:
-    """What judged queries teach, with what mining found and why.
+def task_of(
+    trial: Trial, state: State, judged: Sequence[Query], kin: Ints, more: Examples = NONE
+) -> tuple[Task, Mined]:
+    """What judged queries teach, and examples beside them, with what mining found and why.
 
     Args:
         kin: what `kindred` says of every passage of the index.
     """
     index = trial.builder.of(state.dense)
+    more = Examples(tuple(row for row in more if row.document in index.rows))
+    queries = [*judged, *(Query(f"example {place}", row.query) for place, row in enumerate(more))]
     vectors = index.vectors.vectors([query.text for query in queries], "query", trial.progress)
     starts = np.append(index.starts, len(index.owners))
-    positives = in_passages(_answers(trial, index, queries), vectors, index.passages, starts)
+    answers = [
+        *(sorted(index.rows[d] for d, g in trial.qrels[q.id].items() if g > 0 and d in index.rows) for q in judged),
+        *([index.rows[row.document]] for row in more),
+    ]
+    positives = in_passages(_positives(answers), vectors, index.passages, starts)
     plan = Plan(
         (
             Near("dense", index.nearest("passages", asked=vectors), vectors, DEPTH),
@@ -60,15 +71,11 @@ def task_of(trial: Trial, state: State, queries: Sequence[Query], kin: Ints) -> 
         candidates(plan, progress=trial.progress), positives, cosines(vectors, index.passages),
         Rules(number=NUMBER, depth=DEPTH, near=None), known=Known(clusters=kin), scored_by="dense",
     )  # fmt: skip
-    return _compact(index, queries, positives, mined, kin), mined
+    return _with_sources(_compact(index, queries, positives, mined, kin), index, more), mined
 
 
-def _answers(trial: Trial, index: Index, queries: Sequence[Query]) -> Positives:
-    """The rows of the documents that answer each query."""
-    rows = [
-        sorted(index.rows[d] for d, grade in trial.qrels[query.id].items() if grade > 0 and d in index.rows)
-        for query in queries
-    ]
+def _positives(rows: Sequence[Sequence[int]]) -> Positives:
+    """Rows that answer each query, as mining takes them."""
     offsets = np.cumsum([0, *map(len, rows)])
     return Positives(offsets, np.array([row for found in rows for row in found], dtype=np.int64))
 
@@ -86,6 +93,25 @@ def _compact(index: Index, queries: Sequence[Query], positives: Positives, mined
         tuple(query.text for query in queries), tuple(texts[row] for row in used),
         tuple(map(places, answers)), tuple(places(row[row >= 0]) for row in mined.negatives), tuple(kin[used].tolist()),
     )  # fmt: skip
+
+
+def _with_sources(task: Task, index: Index, more: Examples) -> Task:
+    """The task with each query's source; what a query was lifted from is hidden where it is asked (R61)."""
+    if not len(more):
+        return task
+    passages, kin, positives = list(task.passages), list(task.kin), list(task.positives)
+    judged = len(task.queries) - len(more)
+    documents = index.documents
+    for place, row in enumerate(more, judged):
+        start, end = row.lifted
+        span = documents[index.rows[row.document]].full_text[start:end]
+        for answer in task.positives[place] if span else ():
+            if span in task.passages[answer] and (left := task.passages[answer].replace(span, " ", 1)).strip():
+                positives[place] = (len(passages),)
+                passages.append(left.strip())
+                kin.append(task.kin[answer])
+    sources = (*(JUDGMENT,) * judged, *(row.provenance for row in more))
+    return replace(task, passages=tuple(passages), kin=tuple(kin), positives=tuple(positives), sources=sources)
 
 
 def alike(index: Index) -> Ints:

@@ -48,6 +48,8 @@ class Trial:
     progress: Progress = silent
     crossed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """For a model or adapter that learned from queries of this trial: for every place, one that never saw its query."""
+    trainings: set[str] = field(default_factory=set)
+    """Names of the trainings that the rungs tried so far rest on."""
     _runs: dict[str, Run] = field(default_factory=dict)
 
     @property
