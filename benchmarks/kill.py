@@ -41,7 +41,7 @@ def main() -> None:
         _resurvey("init", str(root / "fresh"), "--beir", str(root / "in")).wait()
         shutil.copytree(root / "fresh", root / "whole")
         started = time.monotonic()
-        assert _resurvey("run", str(root / "whole")).wait() == 0
+        assert _resurvey("run", str(root / "whole"), "--effort", "small").wait() == 0
         seconds = time.monotonic() - started
         truth = outcome(root / "whole")
         print(f"undisturbed: {seconds:.1f} s, live {truth['live']}", flush=True)
@@ -55,7 +55,7 @@ def _kill(root: Path, place: int, seconds: float, truth: dict[str, Any], kills: 
     work = root / "work"
     shutil.copytree(root / "fresh", work)
     moment = seconds * (place + random.Random(place).random()) / kills
-    process = _resurvey("run", str(work))
+    process = _resurvey("run", str(work), "--effort", "small")
     try:
         process.wait(moment)
         ended = "had ended"
@@ -63,7 +63,7 @@ def _kill(root: Path, place: int, seconds: float, truth: dict[str, Any], kills: 
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         ended = "killed"
-    again = _resurvey("run", str(work)).wait()
+    again = _resurvey("run", str(work), "--effort", "small").wait()
     found = outcome(work) if again == 0 else {}
     difference = max(
         (

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from resurvey import __version__, cli
+from resurvey.llm import Cache
 from resurvey.types import Document, Query
 
 FEW = ("passages", "center", "adapter", "hybrid", "identifiers")
@@ -207,6 +208,13 @@ def test_status_names_what_is_done_what_is_live_and_what_comes_next(root: Path, 
     assert facts["live"].endswith("snapshot 1")
     assert found["next"].startswith(f"open {root / 'reports' / 'report.html'}")
     assert "report.html" in shown.replace("\n", "")
+    assert "language model" not in facts
+    assert not (root / "state.db").exists()
+    copied = shutil.copytree(root, tmp_path / "asked")
+    answers = Cache(copied / "state.db")
+    answers.put({"known": "an answer"})
+    answers.get(["known", "known", "known", "unknown"])
+    assert call("status", copied, "--json").json["facts"]["language model"].startswith("75 %")
 
 
 def test_report_writes_the_page_and_prints_its_facts(root: Path) -> None:

@@ -110,9 +110,15 @@ class Cache:
             )
 
     def hit_rate(self) -> float | None:
-        """Share of all questions ever asked of this file whose answer was there; None before the first."""
-        with self._opened() as database:
-            counts = dict(database.execute("SELECT name, value FROM rewrite_counts").fetchall())
+        """Share of all questions ever asked of this file whose answer was there; None before the first, or unread.
+
+        Writes nothing: a workspace may be looked at by who may only read it.
+        """
+        try:
+            with contextlib.closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+                counts = dict(database.execute("SELECT name, value FROM rewrite_counts").fetchall())
+        except sqlite3.Error:
+            return None
         return counts["found"] / counts["asked"] if counts.get("asked") else None
 
     @contextlib.contextmanager

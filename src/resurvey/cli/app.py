@@ -39,10 +39,11 @@ Effort = Annotated[
     typer.Option(
         "--effort",
         metavar="small|medium|large",
-        help="How much to spend: small trains no model, medium the encoder, large a reranker, too.",
+        help="How much to spend: small trains no model, medium the encoder, large that again and a reranker, too.",
     ),
 ]
 EFFORTS = ("small", "medium", "large")
+USUAL = "medium"
 
 
 def main() -> NoReturn:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from resurvey.cli.app import AsJson, Dir, Effort, app, checked_effort, session_of, show
+from resurvey.cli.app import USUAL, AsJson, Dir, Effort, app, checked_effort, session_of, show
 
 
 @app.command()
@@ -23,7 +23,7 @@ def diagnose(root: Dir, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def decide(root: Dir, effort: Effort = "small", as_json: AsJson = False) -> None:
+def decide(root: Dir, effort: Effort = USUAL, as_json: AsJson = False) -> None:
     """Print the plan: what to try, in which order and why; what not to do."""
     from resurvey import loop
     from resurvey.types import to_json
@@ -39,7 +39,7 @@ def decide(root: Dir, effort: Effort = "small", as_json: AsJson = False) -> None
 def treat(
     root: Dir,
     steps: Annotated[list[str] | None, typer.Argument(metavar="[STEP]...")] = None,
-    effort: Effort = "small",
+    effort: Effort = USUAL,
     as_json: AsJson = False,
 ) -> None:
     """Try the plan's steps, or those named; keep what helps on held-out queries."""
@@ -59,7 +59,7 @@ def treat(
 
 
 @app.command()
-def run(root: Dir, effort: Effort = "small", as_json: AsJson = False) -> None:
+def run(root: Dir, effort: Effort = USUAL, as_json: AsJson = False) -> None:
     """The main job: diagnose, decide, treat, promote, report."""
     from resurvey import loop
     from resurvey.workspace import read_json

@@ -5,6 +5,7 @@ Reads no data and loads no model.
 
 from __future__ import annotations
 
+from resurvey.llm import Cache
 from resurvey.promote.live import live
 from resurvey.promote.registry import Registry
 from resurvey.types import Json
@@ -43,6 +44,8 @@ def status(workspace: Workspace) -> Json:
         facts["encoder"] += f", in float32: int8 was refused ({refused[-1]['why']})"
     if graphs := _graphs(workspace):
         facts["vector search"] = graphs
+    if (found := Cache(workspace.root / "state.db").hit_rate()) is not None:
+        facts["language model"] = f"{100 * found:.0f} % of its answers were there from before"
     gate = workspace.root / "gate.json"
     if gate.exists() and now and (verdict := read_json(gate))["live"] == now.candidate:
         facts["verdict"] = verdict["sentence"]
