@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from resurvey.types import Diagnosis, Finding, Json, to_json
 
 ILL = ("suspect", "confirmed")
+TITLES = {"R19-quality": "How good the search is", "R16-lift": "What BM25 adds to it by RRF"}
+"""Names of findings that are no longer about untouched dense search."""
 
 
 def short(finding: Finding) -> Json:
@@ -29,7 +31,7 @@ def cures(first: Diagnosis, rungs: Sequence[Json]) -> list[Json]:
     for finding in first.findings:
         after = [{"rung": rung, **found[finding.id]} for rung, found in kept if finding.id in found]
         if after:
-            before = short(finding) | {"title": finding.title, "unit": finding.unit}
+            before = short(finding) | {"title": TITLES.get(finding.id, finding.title), "unit": finding.unit}
             rows.append({**before, "after": after, "became": _became(before, after)})
     return rows
 

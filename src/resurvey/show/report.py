@@ -37,7 +37,7 @@ def render(facts: Json) -> str:
     environment = Environment(
         loader=PackageLoader("resurvey.show"), autoescape=select_autoescape(), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"points": _points, "number": _number}
+    environment.filters |= {"points": _points, "number": _number, "measured": _measured}
     evidence = {finding["id"]: finding for finding in facts["findings"]}
     pictures = {
         picture.name: {
@@ -68,3 +68,12 @@ def _points(value: float) -> str:
 
 def _number(value: Any) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def _measured(value: Any) -> str:
+    """Thousandths of what is below two, tenths of what is larger, counts as they are."""
+    if value is None:
+        return "–"
+    if abs(value) > 1 and value == int(value):
+        return f"{value:.0f}"
+    return f"{value:.3f}" if abs(value) < 2 else f"{value:.1f}"
