@@ -78,6 +78,12 @@ class StoppedError(ResurveyError):
     exit_code = 130
 
 
+class CheckRefusedError(ResurveyError):
+    """Documents would be cut off without a word."""
+
+    exit_code = 3
+
+
 class PromotionRefusedError(ResurveyError):
     """A candidate that did not pass the gate was asked to go live."""
 

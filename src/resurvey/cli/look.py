@@ -11,6 +11,19 @@ from resurvey.cli.app import AsJson, Dir, app, session_of, show, stoppable
 
 
 @app.command()
+def check(root: Dir, as_json: AsJson = False) -> None:
+    """Before anything is embedded: what would be cut off, what is there twice, what it costs, and a checklist."""
+    from resurvey import checkup
+
+    with session_of(root, quiet=as_json, writes=True) as session:
+        facts = checkup.check(session)
+    from resurvey.show.checking import checkup_table
+
+    show(as_json, facts, checkup_table(facts), *([] if facts["refused"] else [f"\nNext: resurvey run {root}"]))
+    checkup.refuse(session, facts)
+
+
+@app.command()
 def status(root: Dir, as_json: AsJson = False) -> None:
     """One screen: what was brought, what is done, what is live, what comes next."""
     from resurvey.show.console import status_table

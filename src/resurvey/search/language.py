@@ -86,6 +86,14 @@ def detect(texts: Sequence[str], seed: int = 13) -> str:
     return language if 2 * most > len(pieces) and language in languages() else ENGLISH
 
 
+def shares(texts: Sequence[str], seed: int = 13) -> dict[str, float]:
+    """ISO 639-1 codes to the shares of a sample of texts that are in them, largest first; texts of no letters count for none."""
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(texts))[:SAMPLED])
+    heads = [head for head in (texts[place][:HEAD] for place in chosen) if any(map(str.isalpha, head))]
+    votes = Counter(str(_identifier().classify(head)[0]) for head in heads)
+    return {code: count / len(heads) for code, count in votes.most_common()}
+
+
 @functools.cache
 def _identifier() -> Any:
     """py3langid's classifier over all the languages it knows: of a subset it would always find one."""
