@@ -11,7 +11,7 @@ import pytest
 import wordfreq
 
 from resurvey.diagnose.examine import Patient, examine
-from resurvey.diagnose.geometry import effective_rank, random_pairs, separation_finding, spread_finding
+from resurvey.diagnose.geometry import effective_rank, random_pairs, rogue_finding, separation_finding, spread_finding
 from resurvey.diagnose.hubness import hub_finding
 from resurvey.diagnose.levels import BANDS, Band, band, finding
 from resurvey.diagnose.retrieval import rare_queries, retrieval_findings
@@ -199,6 +199,38 @@ def test_a_narrow_cone_is_confirmed_and_centring_suggested() -> None:
     assert found.evidence["mean"] > 0.85
 
 
+def test_a_rogue_dimension_is_found_named_and_taken_away_by_centring() -> None:
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(800, 64))
+    healthy = rogue_finding(unit(rows + 0.5), SEED)  # narrow, and every dimension takes part in it
+    assert healthy.level == "healthy"
+    assert healthy.value is not None
+    assert 3 / 64 < healthy.value < 0.1
+    rows[:, 5] += 12
+    found = rogue_finding(unit(rows), SEED)
+    assert found.evidence["dimensions"][0] == 5
+    assert (found.level, found.suggests) == ("confirmed", "center")
+    assert found.value is not None
+    assert found.value > 0.9
+    assert found.evidence["after"]["centred"] < 0.25
+    assert found.evidence["after"]["standardised"] < 0.25
+    assert "(5, " in found.reading
+
+
+def test_a_rogue_dimension_is_confirmed_in_random_halves_and_a_healthy_map_never_is() -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(1000, 48)) + 0.3
+    ill = rows.copy()
+    ill[:, 7] += 9
+    levels = {"ill": list[str](), "healthy": list[str]()}
+    for _ in range(20):
+        half = rng.permutation(len(rows))[:500]
+        levels["ill"].append(rogue_finding(unit(ill[half]), SEED).level)
+        levels["healthy"].append(rogue_finding(unit(rows[half]), SEED).level)
+    assert levels["ill"].count("confirmed") >= 19
+    assert "confirmed" not in levels["healthy"]
+
+
 def test_pairs_are_of_different_rows() -> None:
     assert np.allclose(random_pairs(np.eye(3, dtype=np.float32), SEED), 0)
     assert random_pairs(np.eye(3, dtype=np.float32), SEED).shape == (1000,)
@@ -263,6 +295,26 @@ def test_a_planted_hub_is_found_named_and_counted() -> None:
     assert "1 documents are in more than 20 % of 120 top-10 lists: 'title 0'" in found.reading
     assert found.level == "suspect"
     assert found.evidence["skewness"] > 2
+
+
+def test_hubs_that_say_the_same_are_counted_and_evenness_is_the_robin_hood_index() -> None:
+    even = {f"q{p}": [f"d{(10 * p + s) % 120}" for s in range(10)] for p in range(120)}
+    some = DOCUMENTS[:120]
+    assert hub_finding(run("dense", even), some).evidence["robin_hood"] == 0
+    same = [f"d{s}" for s in range(10)]
+    found = hub_finding(run("dense", {f"q{p}": same for p in range(120)}), some)
+    assert found.evidence["robin_hood"] == pytest.approx(1 - 10 / 120)
+    text = "how to open the valve of the pump and close it again"
+    alike = [Document(d.id, text if d.id in ("d3", "d4") else f"{d.id} {text[::-1]}", d.title) for d in some]
+    alike = [dataclasses.replace(d, title="") for d in alike]
+    other = [
+        dataclasses.replace(d, text=" ".join(f"{d.id}{w}" for w in range(9))) if d.id not in ("d3", "d4") else d
+        for d in alike
+    ]
+    told = hub_finding(run("dense", {f"q{p}": same for p in range(120)}), other)
+    assert told.evidence["near_duplicates"] == 2
+    assert "2 of the hubs are near-duplicates" in told.reading
+    assert "Hubs have 9 words" in told.reading
 
 
 def test_a_document_in_exactly_a_fifth_of_the_lists_is_no_hub() -> None:
@@ -422,7 +474,7 @@ def test_with_stand_ins_nothing_about_quality_is_levelled(patient: Patient) -> N
 
 def test_without_queries_only_the_corpus_is_examined(patient: Patient) -> None:
     diagnosis = examine(dataclasses.replace(patient, queries=(), standin=True), silent)
-    assert [f.id for f in diagnosis.findings] == ["R14-corpus", "R15-vocabulary", "R10-spread"]
+    assert [f.id for f in diagnosis.findings] == ["R14-corpus", "R15-vocabulary", "R10-spread", "R11-rogue"]
 
 
 def test_in_a_small_corpus_neither_recall_nor_hubs_are_levelled() -> None:

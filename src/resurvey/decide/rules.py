@@ -87,7 +87,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "center",
         2,
-        lambda f: f.value("R10-spread", 1.0) < 0.2 or f.value("R12-hubs") > 0,
+        lambda f: f.value("R10-spread", 1.0) < 0.2 or f.value("R12-hubs") > 0 or f.value("R11-rogue") > 0.2,
         lambda f: f"random pairs spread by {f.value('R10-spread'):.2f}, {f.value('R12-hubs'):.0f} hubs",
         (-4, 1),
         "seconds, no re-embedding",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from resurvey.diagnose.geometry import separation_finding, spread_finding
+from resurvey.diagnose.geometry import rogue_finding, separation_finding, spread_finding
 from resurvey.diagnose.hubness import hub_finding
 from resurvey.diagnose.retrieval import rare_queries, retrieval_findings
 from resurvey.diagnose.vocabulary import literal_finding, vocabulary_finding
@@ -46,7 +46,7 @@ def examine(patient: Patient, progress: Progress) -> Diagnosis:
         findings.append(literal_finding("R14-queries", [query.text for query in queries], "queries"))
     findings.append(vocabulary_finding(texts, index.language))
     progress("examining geometry", 1, 3)
-    findings.append(spread_finding(index.truncated, patient.seed))
+    findings += [spread_finding(index.truncated, patient.seed), rogue_finding(index.truncated, patient.seed)]
     if queries:
         asked = queries[:MOST_SEPARATED]
         similar = similarities(index, asked, "truncated", "none")
@@ -70,6 +70,7 @@ def follow_up(patient: Patient, apart: Sequence[Query]) -> list[Finding]:
         similar = similarities(index, asked, "passages", "none")
         findings += [
             spread_finding(index.passages, patient.seed),
+            rogue_finding(index.passages, patient.seed),
             separation_finding(asked, patient.qrels, similar, index.rows, patient.seed, not patient.standin),
         ]
     return findings

@@ -15,6 +15,9 @@ from resurvey.evaluate.compare import interval
 from resurvey.types import Doubles, Finding, Floats, Interval, Qrels, Query
 
 PAIRS = 1000
+ROGUES = 3
+"""Dimensions that are asked whether they alone make the cosines."""
+RESAMPLES = 500
 SAMPLE = 2000
 RANDOM_PASSAGES = 200
 EDGES = np.linspace(-1, 1, 81)
@@ -63,6 +66,48 @@ def spread_finding(vectors: Floats, seed: int) -> Finding:
         histogram=counts.tolist(),
         edges=EDGES.tolist(),
     )
+
+
+def rogue_finding(vectors: Floats, seed: int) -> Finding:
+    """R11: how much of random pairs' cosines the three largest dimensions make (Timkey and van Schijndel, EMNLP 2021).
+
+    A dimension's contribution is its mean product over the pairs; the share is that of the largest three among all
+    contributions, by size. Centring and standardising are shown beside; both take rogue dimensions away.
+    """
+    rng = np.random.default_rng(seed)
+    rows = vectors[np.sort(rng.choice(len(vectors), min(SAMPLE, len(vectors)), replace=False))].astype(np.float64)
+    centred = rows - rows.mean(axis=0)
+    standard = centred / np.maximum(centred.std(axis=0), 1e-12)
+    products = _products(rows, seed)
+    share, largest = _largest(products.mean(axis=0))
+    weights = rng.multinomial(PAIRS, np.full(PAIRS, 1 / PAIRS), RESAMPLES) / PAIRS
+    drawn = np.array([_largest(row)[0] for row in weights @ products])
+    around = Interval(*(float(value) for value in np.quantile(drawn, (0.025, 0.975))))
+    after = {
+        name: _largest(_products(moved, seed).mean(axis=0))[0]
+        for name, moved in (("centred", centred), ("standardised", standard))
+    }
+    beside = ", ".join(f"{100 * value:.0f} % {name}" for name, value in after.items())
+    reading = (
+        f"The {len(largest)} largest of {rows.shape[1]} dimensions ({', '.join(map(str, largest))}) make {100 * share:.0f} % of "
+        f"random passages' cosines ({beside}; {100 * len(largest) / rows.shape[1]:.1f} % if all were alike)."
+    )
+    return finding("R11-rogue", share, around, reading, dimensions=largest, after=after)
+
+
+def _products(rows: Doubles, seed: int) -> Doubles:
+    """(PAIRS, dimensions): what every dimension adds to the cosine of a random pair."""
+    unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    rng = np.random.default_rng(seed)
+    left = rng.integers(0, len(unit), PAIRS)
+    right = (left + rng.integers(1, max(2, len(unit)), PAIRS)) % len(unit)
+    return np.asarray(unit[left] * unit[right], dtype=np.float64)
+
+
+def _largest(contributions: Doubles) -> tuple[float, list[int]]:
+    sizes = np.abs(contributions)
+    chosen = np.argsort(-sizes, kind="stable")[:ROGUES]
+    return float(sizes[chosen].sum() / max(sizes.sum(), 1e-12)), chosen.tolist()
 
 
 def separation_finding(

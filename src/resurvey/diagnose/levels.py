@@ -39,6 +39,7 @@ OURS = "ours, provisional"
 BANDS: tuple[Band, ...] = (
     Band("R10-spread", "Spread of random-pair cosines", "standard deviation", 0.2, 0.1, False, "center", ARTICLE_A),
     Band("R10-separation", "Relevant against random passages", "AUC", 0.95, 0.85, False, "hybrid", OURS),
+    Band("R11-rogue", "Cosines made by three dimensions", "share", 0.2, 0.5, True, "center", OURS),
     Band("R12-hubs", "Documents in more than 20 of 100 top-10 lists", "documents", 0, 4, True, "center", ARTICLE_A),
     Band("R14-corpus", "Mixed letters-and-digits tokens, corpus", "% of tokens", 2, 8, True, "hybrid", ARTICLE_D),
     Band("R14-queries", "Mixed letters-and-digits tokens, queries", "% of tokens", 2, 8, True, "hybrid", ARTICLE_D),
