@@ -6,15 +6,18 @@ Knows which measurements there are and what each needs; how each is taken is its
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from resurvey.diagnose.failures import failures
 from resurvey.diagnose.geometry import rogue_finding, separation_finding, spread_finding
 from resurvey.diagnose.hubness import hub_finding
+from resurvey.diagnose.metadata import metadata_finding
 from resurvey.diagnose.retrieval import rare_queries, retrieval_findings
 from resurvey.diagnose.vocabulary import literal_finding, vocabulary_finding
 from resurvey.search.dense import similarities
+from resurvey.search.fields import Fields
 from resurvey.search.index import Index
-from resurvey.types import Diagnosis, Finding, Progress, Qrels, Query, Run
+from resurvey.types import Diagnosis, Finding, Json, Progress, Qrels, Query, Run
 
 JUDGMENTS, STAND_INS = "judgments", "stand-in queries"
 MOST_SEPARATED = 500
@@ -53,6 +56,12 @@ def examine(patient: Patient, progress: Progress) -> Diagnosis:
         findings.append(separation_finding(asked, patient.qrels, similar, index.rows, patient.seed, known))
         progress("examining retrieval", 2, 3)
         findings += _of_runs(patient)
+        fields = Fields.of(index.documents)
+        run, seed = patient.runs["dense"], patient.seed
+        by_field = metadata_finding(run, queries, patient.qrels, fields, index.rows, seed=seed, known=known)
+        if known:
+            findings[-1] = replace(findings[-1], evidence=findings[-1].evidence | {"failures": _failures(patient)})
+        findings.append(by_field)
     progress("examining retrieval", 3, 3)
     return Diagnosis(tuple(findings), JUDGMENTS if known else STAND_INS)
 
@@ -74,6 +83,13 @@ def follow_up(patient: Patient, apart: Sequence[Query]) -> list[Finding]:
             separation_finding(asked, patient.qrels, similar, index.rows, patient.seed, not patient.standin),
         ]
     return findings
+
+
+def _failures(patient: Patient) -> Json:
+    """Failing queries by cause; beside what a better order could win."""
+    index = patient.index
+    documents = {document.id: document for document in index.documents}
+    return failures(patient.queries, patient.qrels, documents, patient.runs, index.encoder, index.language)
 
 
 def _of_runs(patient: Patient) -> list[Finding]:

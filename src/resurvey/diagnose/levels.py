@@ -48,6 +48,7 @@ BANDS: tuple[Band, ...] = (
     Band("R17-literal-lift", "The same where queries hold literal or rare tokens", "points of NDCG@10", 5, 25, True, "hybrid", ARTICLE_D),
     Band("R18-recall", "Relevant documents among the first 100", "Recall@100", 0.95, 0.8, False, "hybrid", OURS),
     Band("R18-ranking", "Right document in the top 20 but not first", "% of queries", 20, 40, True, "ranker", OURS),
+    Band("R20-metadata", "Relevant documents told by one field", "AUC", 0.6, 0.75, True, "metadata", OURS),
     Band("R19-quality", "Untouched dense search", "NDCG@10", 0.6, 0.5, False, "ranker", ARTICLE_A),
 )  # fmt: skip
 

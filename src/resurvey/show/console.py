@@ -44,7 +44,22 @@ def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
     head = Text.assemble(
         ("Is the embedding model the bottleneck? ", "bold"), f"{answer.short.capitalize()}: {answer.sentence}\n"
     )
-    return Group(head, made, Text(f"\nJudged by {by}.", style="dim"))
+    return Group(head, made, *_failures(diagnosis), Text(f"\nJudged by {by}.", style="dim"))
+
+
+def _failures(diagnosis: Diagnosis) -> list[RenderableType]:
+    """Failing queries by cause, where any fails."""
+    found = next((f.evidence["failures"] for f in diagnosis.findings if "failures" in f.evidence), None)
+    if not found or not found["causes"]:
+        return []
+    asked = found["failing"]
+    made = table("cause", ">queries", "what it means, what mends it")
+    for row in found["causes"]:
+        made.add_row(Text(row["cause"]), f"{row['queries']:,}", row["means"])
+    return [
+        Text(f"\nQueries whose right document is not among the first ten of dense search: {asked:,}\n", style="bold"),
+        made,
+    ]
 
 
 def plan_table(plan: Plan) -> RenderableType:

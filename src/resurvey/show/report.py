@@ -50,7 +50,14 @@ def render(facts: Json) -> str:
     }
     readings = {name: evidence[id]["reading"] for name, id in READINGS.items() if id in evidence}
     hubs = evidence.get("R12-hubs", {}).get("evidence", {}).get("hubs", [])[:HUBS]
-    shown = facts | {"pictures": pictures, "readings": readings, "hubs": hubs, "glossary": GLOSSARY}
+    failing = evidence.get("R18-ranking", {}).get("evidence", {}).get("failures", {})
+    shown = facts | {
+        "causes": failing.get("causes", []),
+        "pictures": pictures,
+        "readings": readings,
+        "hubs": hubs,
+        "glossary": GLOSSARY,
+    }
     headline, *caution = re.split(r"(?<=[.]) (?=[A-Z])", facts["verdict"], maxsplit=1)
     shown |= {"headline": headline, "caution": " ".join(caution)}
     shown["steps"] = {rung["id"]: rung for rung in facts["rungs"]}
