@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
+from resurvey.diagnose.elsewhere import TABLE, elsewhere
 from resurvey.diagnose.failures import CAUSES, failures
 from resurvey.search.encode import SentenceEncoder
-from resurvey.types import Document, Json, Query, Ranking, Run
+from resurvey.types import Diagnosis, Document, Finding, Json, Level, Query, Ranking, Run
 
 OTHERS = [Document(f"o{n}", f"the gasket number {n}x of a different machine stands in hall {n}") for n in range(12)]
 TEXT = "open the valve slowly and wait for the pressure of the pump to fall"
@@ -81,3 +82,48 @@ def test_a_query_that_finds_its_document_or_has_none_does_not_fail(encoder: Sent
     seen = failures(queries, qrels, documents, runs, encoder, "english")
     assert seen == {"failing": 0, "looked at": 0, "causes": []}
     assert len({cause.name for cause in CAUSES}) == len(CAUSES)
+
+
+def diagnosis(levels: Mapping[str, Level], causes: Mapping[str, int] | None = None) -> Diagnosis:
+    found = [Finding(id, id, 0.5, "", None, level, "") for id, level in levels.items()]
+    if causes is not None:
+        rows = [{"cause": name, "queries": count} for name, count in causes.items()]
+        evidence = {"failures": {"failing": 100, "looked at": 100, "causes": rows}}
+        found.append(Finding("R18-failures", "", None, "", None, "unknown", "", evidence=evidence))
+    return Diagnosis(tuple(found), "judgments")
+
+
+GOOD: dict[str, Level] = {
+    "R16-lift": "healthy",
+    "R18-ranking": "healthy",
+    "R19-quality": "healthy",
+    "R18-recall": "healthy",
+}
+
+
+@pytest.mark.parametrize(
+    ("levels", "causes", "problem", "holds"),
+    [
+        (GOOD, None, "generation", "yes"),
+        ({**GOOD, "R19-quality": "unknown"}, None, "generation", "unknown"),
+        ({**GOOD, "R16-lift": "suspect"}, None, "generation", "no"),
+        ({**GOOD, "R18-ranking": "confirmed"}, None, "the order", "yes"),
+        ({**GOOD, "R18-ranking": "confirmed", "R18-recall": "suspect"}, None, "the order", "no"),
+        (GOOD, None, "truncation", "unknown"),
+        (GOOD, {"cut off": 10}, "truncation", "yes"),
+        (GOOD, {"cut off": 9}, "truncation", "no"),
+        (GOOD, {"unjudged twin": 30}, "judgments", "yes"),
+        ({"R20-metadata": "confirmed"}, None, "metadata", "yes"),
+        ({"R20-metadata": "healthy"}, None, "metadata", "no"),
+        ({"R17-literal-lift": "confirmed", "R16-lift": "healthy"}, None, "literal", "yes"),
+        ({}, None, "stale", "unknown"),
+    ],
+)
+def test_a_different_problem_is_told_by_its_numbers(
+    levels: dict[str, Level], causes: dict[str, int] | None, problem: str, holds: str
+) -> None:
+    rows = elsewhere(diagnosis(levels, causes))
+    assert len(rows) == len(TABLE)
+    (row,) = [row for row in rows if row["problem"].startswith(problem)]
+    assert row["holds"] == holds
+    assert row["evidence"]

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from resurvey.diagnose.answer import bottleneck
+from resurvey.diagnose.elsewhere import elsewhere
 from resurvey.types import Candidate, Comparison, Diagnosis, Hit, Json, Plan
 
 LEVELS = {"healthy": "green", "suspect": "yellow", "confirmed": "red", "unknown": "dim"}
@@ -44,7 +45,7 @@ def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
     head = Text.assemble(
         ("Is the embedding model the bottleneck? ", "bold"), f"{answer.short.capitalize()}: {answer.sentence}\n"
     )
-    return Group(head, made, *_failures(diagnosis), Text(f"\nJudged by {by}.", style="dim"))
+    return Group(head, made, *_failures(diagnosis), *_elsewhere(diagnosis), Text(f"\nJudged by {by}.", style="dim"))
 
 
 def _failures(diagnosis: Diagnosis) -> list[RenderableType]:
@@ -60,6 +61,15 @@ def _failures(diagnosis: Diagnosis) -> list[RenderableType]:
         Text(f"\nQueries whose right document is not among the first ten of dense search: {asked:,}\n", style="bold"),
         made,
     ]
+
+
+def _elsewhere(diagnosis: Diagnosis) -> list[RenderableType]:
+    """What else it could be, where something else it is, or nobody knows."""
+    rows = [row for row in elsewhere(diagnosis) if row["holds"] == "yes"]
+    made = table("a different problem here", "it is", "since")
+    for row in rows:
+        made.add_row(row["observed"], row["problem"], row["evidence"])
+    return [Text(""), made] if rows else []
 
 
 def plan_table(plan: Plan) -> RenderableType:

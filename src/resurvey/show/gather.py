@@ -15,6 +15,7 @@ from resurvey.data.collection import Collection, load
 from resurvey.data.standin import stand_ins
 from resurvey.diagnose.answer import bottleneck
 from resurvey.diagnose.cures import cures
+from resurvey.diagnose.elsewhere import elsewhere
 from resurvey.evaluate.compare import compare, compare_all
 from resurvey.evaluate.measures import Scores
 from resurvey.promote.choose import UNTOUCHED, Ladder, read_ladder
@@ -69,6 +70,7 @@ def gather(workspace: Workspace) -> Json:
         "slices": _slices(ladder, scored[shown] if shown else None, against),
         "ranks": _ranks(ladder, shown),
         "findings": [to_json(f) for f in diagnosis.findings] if diagnosis else [],
+        "elsewhere": elsewhere(diagnosis) if diagnosis else [],
         "cures": cures(diagnosis, rungs) if diagnosis else [],
         "plan": read_json(workspace.plan) if workspace.plan.exists() else None,
         "test_reads": len(workspace.recorded("test read")),
