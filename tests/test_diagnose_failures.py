@@ -127,3 +127,10 @@ def test_a_different_problem_is_told_by_its_numbers(
     (row,) = [row for row in rows if row["problem"].startswith(problem)]
     assert row["holds"] == holds
     assert row["evidence"]
+
+
+@pytest.mark.parametrize(("rest", "holds"), [(0.4, "yes"), (7.5, "no")])
+def test_words_that_help_everywhere_are_no_matter_of_codes(rest: float, holds: str) -> None:
+    found = Finding("R17-literal-lift", "", 10.0, "", None, "suspect", "", evidence={"rest": rest})
+    (row,) = [row for row in elsewhere(Diagnosis((found,), "judgments")) if "literal" in row["problem"]]
+    assert row["holds"] == holds

@@ -15,6 +15,8 @@ from resurvey.types import Diagnosis, Json
 Holds: TypeAlias = Literal["yes", "no", "unknown"]
 MANY = 0.1
 """Share of the failing queries from which on a cause is a problem of its own."""
+ELSEWHERE = 0.5
+"""Share of what words add to queries with codes, from which on the same gain elsewhere says that codes are not it."""
 ILL = ("suspect", "confirmed")
 
 
@@ -74,11 +76,13 @@ def _cause(name: str) -> Callable[[Diagnosis], tuple[Holds, str]]:
 
 
 def _codes(found: Diagnosis) -> tuple[Holds, str]:
-    rare, every = _level(found, "R17-literal-lift"), found.value("R16-lift")
-    value = found.value("R17-literal-lift")
-    if value is None or every is None or rare == "unknown":
+    rare, value = _level(found, "R17-literal-lift"), found.value("R17-literal-lift")
+    if value is None or rare == "unknown":
         return "unknown", "too few queries with rare or literal tokens to tell"
-    return ("yes" if rare in ILL else "no"), f"words add {value:+.1f} points there, {every:+.1f} over all queries"
+    rest = found["R17-literal-lift"].evidence.get("rest")
+    there = rare in ILL and (rest is None or rest < ELSEWHERE * value)
+    beside = f", {rest:+.1f} over the others" if rest is not None else ""
+    return ("yes" if there else "no"), f"words add {value:+.1f} points there{beside}"
 
 
 def _level(found: Diagnosis, id: str) -> str:
