@@ -136,7 +136,9 @@ def test_check_refuses_what_would_be_cut_off_and_says_what_to_do(
     assert facts["embedding"]["bytes"] == 4 * 32 * facts["embedding"]["passages"]
     assert sum(facts["languages"]["corpus"].values()) == pytest.approx(1)
     settings = root / "resurvey.toml"
-    settings.write_text(settings.read_text().replace('rechunk = "auto"', 'rechunk = "never"'))
+    told = settings.read_text()
+    assert told.count('# rechunk = "auto"') == 1
+    settings.write_text(told.replace('# rechunk = "auto"', 'rechunk = "never"'))
     assert 'set rechunk = "auto"' in call("check", root).err
 
 
