@@ -129,7 +129,7 @@ def decide(session: Session, effort: str) -> Plan:
                 weights=session.weights,
                 fields=len({name for document in index.documents for name in document.metadata}),
                 reranker=bool(settings.text("reranker")),
-                encoders=len([name for name in settings.text("encoders").split(",") if name.strip()]),
+                encoders=len(settings.names("encoders")),
                 teacher=bool(settings.text("teacher") or settings.text("reranker")),
             )  # fmt: skip
             names = [row.name for row in available(effort)]

@@ -156,6 +156,10 @@ class Settings:
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
+    def names(self, name: str) -> list[str]:
+        """What stands between the commas of a text."""
+        return [found for part in self.text(name).split(",") if (found := part.strip())]
+
     def integer(self, name: str) -> int:
         """A whole-number setting."""
         return int(self.values[name])

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from resurvey.diagnose.levels import ILL
 from resurvey.types import Diagnosis, Finding, Json, to_json
 
-ILL = ("suspect", "confirmed")
 TITLES = {"R19-quality": "How good the search is", "R16-lift": "What BM25 adds to it by RRF"}
 """Names of findings that are no longer about untouched dense search."""
 

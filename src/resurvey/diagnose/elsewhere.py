@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from resurvey.diagnose.levels import ILL
 from resurvey.types import Diagnosis, Json
 
 Holds: TypeAlias = Literal["yes", "no", "unknown"]
@@ -17,7 +18,6 @@ MANY = 0.1
 """Share of the failing queries from which on a cause is a problem of its own."""
 ELSEWHERE = 0.5
 """Share of what words add to queries with codes, from which on the same gain elsewhere says that codes are not it."""
-ILL = ("suspect", "confirmed")
 
 
 @dataclass(frozen=True, slots=True)

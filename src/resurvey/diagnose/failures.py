@@ -7,17 +7,17 @@ mends. Knows texts, judgments and what the untouched branches return; nothing ab
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from resurvey.data.duplicates import LIKE, shingles
+from resurvey.data.duplicates import LIKE, jaccard, shingles
+from resurvey.diagnose.hubness import TOP, appearances, is_hub
 from resurvey.protocols import Tokenizer
 from resurvey.search.analyse import identifiers, words
 from resurvey.search.shorthand import Expander, learn
 from resurvey.types import Document, Json, Qrels, Query, Run
 
-TOP, DEPTH = 10, 100
+DEPTH = 100
 MOST = 1000
 """Failing queries that are looked at."""
 SHOWN = 3
@@ -26,8 +26,6 @@ RIVALS = 3
 """Documents that stand first, in which a code is looked for."""
 CROWD = 3
 """Hubs among the first ten that are in the way."""
-HUB = 0.2
-"""Share of all top-10 lists from which on a document is a hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +72,10 @@ def _stems(text: str, language: str) -> frozenset[str]:
     return frozenset(words(text, language))
 
 
+_shingles = functools.lru_cache(maxsize=4096)(shingles)
+"""What stands first for one query stands first for others."""
+
+
 @functools.lru_cache(maxsize=4096)
 def _codes(text: str, language: str) -> frozenset[str]:
     return frozenset(identifiers(text, language))
@@ -110,8 +112,8 @@ def _hubs(case: Case, _: _Reading) -> bool:
 
 def _twin(case: Case, _: _Reading) -> bool:
     """Something that says the same stands among the first ten, and nobody judged it."""
-    right = shingles(case.right.full_text)
-    return any(len(right & text) >= LIKE * len(right | text) for text in (shingles(d.full_text) for d in case.first))
+    right = _shingles(case.right.full_text)
+    return any(jaccard(right, _shingles(document.full_text)) >= LIKE for document in case.first)
 
 
 def _other_words(case: Case, read: _Reading) -> bool:
@@ -146,8 +148,7 @@ def failures(
     Returns:
         `failing` and `looked at` (counts), and `causes`: rows of name, meaning, count and some queries.
     """
-    counts = Counter(d for ranking in runs["dense"].rankings.values() for d in ranking.documents[:TOP])
-    hubs = {document for document, count in counts.items() if count > HUB * len(runs["dense"])}
+    hubs = {document for document, lists in appearances(runs["dense"]).items() if is_hub(lists, runs["dense"])}
     wanted = {query.id: _right(query, qrels, documents, runs["dense"]) for query in queries}
     failing = [q for q in queries if (id := wanted[q.id]) and id not in runs["dense"][q.id].documents[:TOP]]
     looked = failing[:MOST]

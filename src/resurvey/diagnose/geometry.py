@@ -12,7 +12,7 @@ from scipy.stats import bootstrap, rankdata
 
 from resurvey.diagnose.levels import finding
 from resurvey.evaluate.compare import interval
-from resurvey.types import Doubles, Finding, Floats, Interval, Qrels, Query
+from resurvey.types import Doubles, Finding, Floats, Interval, Ints, Qrels, Query
 
 PAIRS = 1000
 ROGUES = 3
@@ -26,10 +26,15 @@ EDGES = np.linspace(-1, 1, 81)
 
 def random_pairs(vectors: Floats, seed: int) -> Doubles:
     """Cosines of 1,000 random pairs of different rows."""
-    rng = np.random.default_rng(seed)
-    left = rng.integers(0, len(vectors), PAIRS)
-    right = (left + rng.integers(1, max(2, len(vectors)), PAIRS)) % len(vectors)
+    left, right = _pairs(len(vectors), seed)
     return np.asarray(np.einsum("ij,ij->i", vectors[left], vectors[right]), dtype=np.float64)
+
+
+def _pairs(count: int, seed: int) -> tuple[Ints, Ints]:
+    """PAIRS pairs of different places below `count`."""
+    rng = np.random.default_rng(seed)
+    left = rng.integers(0, count, PAIRS)
+    return left, (left + rng.integers(1, max(2, count), PAIRS)) % count
 
 
 def effective_rank(vectors: Floats, seed: int) -> float:
@@ -98,9 +103,7 @@ def rogue_finding(vectors: Floats, seed: int) -> Finding:
 def _products(rows: Doubles, seed: int) -> Doubles:
     """(PAIRS, dimensions): what every dimension adds to the cosine of a random pair."""
     unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    rng = np.random.default_rng(seed)
-    left = rng.integers(0, len(unit), PAIRS)
-    right = (left + rng.integers(1, max(2, len(unit)), PAIRS)) % len(unit)
+    left, right = _pairs(len(unit), seed)
     return np.asarray(unit[left] * unit[right], dtype=np.float64)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import skew
 
-from resurvey.data.duplicates import LIKE, shingles
+from resurvey.data.duplicates import LIKE, jaccard, shingles
 from resurvey.diagnose.levels import finding
 from resurvey.types import Document, Finding, Run
 
@@ -23,29 +23,40 @@ STEPS = (0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500)
 """Lower ends of the bins in which occurrences are counted."""
 
 
+def appearances(run: Run) -> Counter[str]:
+    """In how many top-10 lists every document is."""
+    return Counter(document for ranking in run.rankings.values() for document in ranking.documents[:TOP])
+
+
+def is_hub(lists: int, run: Run) -> bool:
+    """Whether a document in so many of a run's top-10 lists is a hub."""
+    return lists > SHARE * max(1, len(run))
+
+
 def hub_finding(run: Run, documents: Sequence[Document]) -> Finding:
     """R12: documents in more than 20 of 100 top-10 lists, with skewness, orphans and the Robin Hood index beside.
 
     The Robin Hood index (Feldbauer et al. 2018) is the share of all places in top-10 lists that would have to go to
     other documents for all to have equally many. Hubs that are near-duplicates are structural: data, not geometry.
     """
-    counts = Counter(document for ranking in run.rankings.values() for document in ranking.documents[:TOP])
+    counts = appearances(run)
     occurrences = np.array([counts.get(document.id, 0) for document in documents], dtype=np.float64)
     lists = max(1, len(run))
-    hubs = [(id, n) for id, n in counts.most_common() if n > SHARE * lists]
+    hubs = [(id, n) for id, n in counts.most_common() if is_hub(n, run)]
     titles = {document.id: document.title or document.text[:60] for document in documents}
     orphans = float((occurrences == 0).mean())
     uneven = float(np.abs(occurrences - occurrences.mean()).sum() / max(1.0, 2 * occurrences.sum()))
     lengths = {document.id: len(document.full_text.split()) for document in documents}
     usual, ours = float(np.median(list(lengths.values()))), [lengths[id] for id, _ in hubs]
-    alike = _alike([document for document in documents if document.id in dict(hubs[:SHOWN])])
+    shown = {id for id, _ in hubs[:SHOWN]}
+    copies = _alike([document for document in documents if document.id in shown])
     skewness = float(skew(occurrences)) if np.ptp(occurrences) > 0 else 0.0
     named = ", ".join(f"'{titles[id][:40]}'" for id, _ in hubs[:3])
     reading = f"{len(hubs)} documents are in more than 20 % of {lists} top-10 lists{': ' + named if named else ''}; skewness {skewness:.1f}, {100 * orphans:.0f} % never appear; {100 * uneven:.0f} % of the places would have to change hands for all to appear alike."
     if hubs:
         reading += f" Hubs have {np.median(ours):.0f} words, documents {usual:.0f}."
-    if alike:
-        reading += f" {alike} of the hubs are near-duplicates of another."
+    if copies:
+        reading += f" {copies} of the hubs are near-duplicates of another."
     if lists < LEAST_QUERIES:
         reading += f" {lists} queries are fewer than the {LEAST_QUERIES} this needs."
     chance = TOP / max(1, len(documents))
@@ -53,7 +64,7 @@ def hub_finding(run: Run, documents: Sequence[Document]) -> Finding:
         reading += f" In so small a corpus chance alone puts every document in {100 * chance:.0f} % of them, so this says nothing."
     return finding(
         "R12-hubs", float(len(hubs)), None, reading, known=lists >= LEAST_QUERIES and chance <= SHARE / 4, queries=lists,
-        hubs=[{"document": id, "title": titles[id], "lists": n} for id, n in hubs[:SHOWN]], skewness=skewness, orphans=orphans, robin_hood=uneven, near_duplicates=alike,
+        hubs=[{"document": id, "title": titles[id], "lists": n} for id, n in hubs[:SHOWN]], skewness=skewness, orphans=orphans, robin_hood=uneven, near_duplicates=copies,
         occurrences={str(low): int(((occurrences >= low) & (occurrences < high)).sum()) for low, high in zip(STEPS, (*STEPS[1:], np.inf), strict=True)},
     )  # fmt: skip
 
@@ -65,6 +76,6 @@ def _alike(hubs: Sequence[Document]) -> int:
         place
         for place, text in enumerate(texts)
         for other, its in enumerate(texts)
-        if place != other and len(text & its) >= LIKE * len(text | its)
+        if place != other and jaccard(text, its) >= LIKE
     }
     return len(found)

@@ -32,6 +32,8 @@ class Band:
         return "confirmed" if sign * value > sign * self.confirmed else "suspect"
 
 
+ILL: tuple[Level, ...] = ("suspect", "confirmed")
+"""Levels that suggest a treatment."""
 ARTICLE_A = "article A, its threshold"
 ARTICLE_D = "article D, its threshold"
 OURS = "ours, provisional"
@@ -82,7 +84,7 @@ def finding(
         more = _more(row, value, interval, queries)
         reading = f"{reading} The interval spans more than one level{more}."
         level = "unknown"
-    suggests = row.suggests if level in ("suspect", "confirmed") else ""
+    suggests = row.suggests if level in ILL else ""
     facts: Json = dict(evidence)
     return Finding(id, row.title, value, row.unit, interval, level, reading, suggests, row.source, facts)
 

@@ -11,14 +11,14 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from resurvey.search.encode import load
 from resurvey.search.engine import batches, padded
 from resurvey.train.fit import LONGEST, shape
-from resurvey.train.reader import precision
+from resurvey.train.reader import CHUNK, precision
 from resurvey.types import Ints, Json, Progress, silent
 from resurvey.workspace import digest, read_json, write_json
 
@@ -75,7 +75,8 @@ class _Pretraining:
 
     def __init__(self, model: SentenceTransformer, texts: Sequence[str], dials: Masking, progress: Progress) -> None:
         self.dials, self.progress = dials, progress
-        self.device, tokenizer = model.device, _tokenizer(model)
+        self.device = model.device
+        tokenizer: Any = model.tokenizer
         self.body: Any = model[0].auto_model
         self.whole = _with_head(self.body, dials.seed).to(self.device)
         self.mask, self.special = int(tokenizer.mask_token_id), set(tokenizer.all_special_ids)
@@ -91,9 +92,9 @@ class _Pretraining:
 
         steps = self._steps()
         alone = round(self.dials.head * len(steps))
-        body, every = list(self.body.parameters()), dict.fromkeys(self.whole.parameters())
-        kept = [parameter for parameter in body if parameter.requires_grad]
-        head = [parameter for parameter in every if not any(parameter is one for one in body)]
+        own, every = set(self.body.parameters()), dict.fromkeys(self.whole.parameters())
+        kept = [parameter for parameter in self.body.parameters() if parameter.requires_grad]
+        head = [parameter for parameter in every if parameter not in own]
         optimizer = torch.optim.AdamW([{"params": kept, "lr": 0.0}, {"params": head, "lr": 0.0}], weight_decay=0.01)
         losses = []
         self.whole.eval()  # no dropout, as in contrastive learning: see reader.py
@@ -131,7 +132,7 @@ class _Pretraining:
 
         lengths = np.array([len(self.ids[place]) for place in places], dtype=np.int64)
         parts = []
-        for order, length in batches(lengths, 2048):
+        for order, length in batches(lengths, CHUNK):
             tokens, attention = padded(self.ids, places[order], length, self.pad)
             asked, answers = self._hide(tokens)
             parts.append((asked, attention, answers))
@@ -168,12 +169,8 @@ def can_guess(source: str) -> bool:
 
     model = load(source).model
     config = getattr(getattr(model[0], "auto_model", None), "config", None)
-    known = AutoModelForMaskedLM._model_mapping.keys()
-    return config is not None and type(config) in known and _tokenizer(model).mask_token_id is not None
-
-
-def _tokenizer(model: SentenceTransformer) -> Any:
-    return model.tokenizer
+    known, tokenizer = AutoModelForMaskedLM._model_mapping.keys(), cast("Any", model.tokenizer)
+    return config is not None and type(config) in known and tokenizer.mask_token_id is not None
 
 
 def _with_head(body: Any, seed: int) -> Any:

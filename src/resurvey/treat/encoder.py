@@ -38,7 +38,7 @@ class _Tried:
 
 def encoder(trial: Trial, state: State) -> Attempt | Nothing:
     """The dense branch under the best of the encoders that the settings name."""
-    names = [name.strip() for name in trial.settings.text("encoders").split(",") if name.strip()]
+    names = trial.settings.names("encoders")
     if not names:
         return Nothing("no other encoder is named; `encoders` in resurvey.toml lists folders or hub names to compare")
     if trial.standin:

@@ -12,10 +12,7 @@ from resurvey.treat.trial import Trial
 
 def remine(trial: Trial, state: State) -> Attempt | Nothing:
     """The dense branch under an encoder that learned once more, from where the first round left it."""
-    reason = school.cannot(trial, state) or needs_first_round(state)
+    reason = school.cannot(trial, state)
+    if not reason and not state.dense.get("model"):
+        reason = "no first round was kept, so there is no new space to mine in"
     return Nothing(reason) if reason else school.attempt(trial, state)
-
-
-def needs_first_round(state: State) -> str:
-    """Why there is nothing to go on from; nothing where a first round was kept."""
-    return "" if state.dense.get("model") else "no first round was kept, so there is no new space to mine in"
