@@ -92,6 +92,15 @@ def test_int8_is_refused_where_rankings_suffer_and_not_tried_again(
     assert int8(encoder, place, lambda: (check.passages, check)) is encoder
 
 
+def test_so_many_attempts_are_made_as_are_asked_for(
+    encoder: CompiledEncoder, check: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = precision.compare
+    monkeypatch.setattr(precision, "compare", lambda *found: {**whole(*found), "fine": False})
+    assert int8(encoder, tmp_path / "int8", lambda: (check.passages, check), attempts=1) is encoder
+    assert len(read_json(tmp_path / "int8" / FACTS)["attempts"]) == 1
+
+
 def test_layers_stay_in_float32_where_the_whole_loses_too_much(
     encoder: CompiledEncoder,
     small: tuple[CompiledEncoder, Path],
@@ -160,6 +169,34 @@ def test_a_large_corpus_is_embedded_in_int8_unless_told_otherwise(
         assert isinstance(found, CompiledEncoder)
         same = found.fingerprint == load(str(model_folder)).fingerprint
         assert same == (chosen == "float32" or least > 0)
+
+
+@pytest.mark.parametrize(
+    ("judging", "chosen", "exact"), [(True, "auto", False), (False, "auto", True), (True, "float32", True)]
+)
+def test_what_only_judges_is_embedded_in_int8_sooner_and_checked_in_brief(
+    judging: bool,
+    chosen: str,
+    exact: bool,
+    beir_folder: Path,
+    model_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(precision, "MOST_LOST", 1.0)
+    monkeypatch.setattr(session_module, "JUDGING_PAYS_FROM", 0)
+    monkeypatch.setattr(session_module, "JUDGING_CHECKED", 8)
+    monkeypatch.setattr(encode, "PAYS_FROM", 0)
+    loop.init(tmp_path / "ws", beir(beir_folder), {"model": str(model_folder), "precision": chosen, "depth": 20})
+    session = Session(Workspace.open(tmp_path / "ws"))
+    found = session.adapted(model_folder, judging)
+    assert isinstance(found, CompiledEncoder)
+    assert (found.fingerprint == load(str(model_folder)).fingerprint) == exact
+    if not exact:
+        facts = read_json(found.folder / FACTS)
+        assert len(facts["attempts"]) == 1
+        assert facts["checked"]["queries"] < len(session.collection.judged("train", "dev"))
+        assert session.encoder.fingerprint != found.fingerprint, "what serves stays exact"
 
 
 def test_int8_without_the_engine_it_needs_is_refused(beir_folder: Path, model_folder: Path, tmp_path: Path) -> None:

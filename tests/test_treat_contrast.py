@@ -13,6 +13,7 @@ from resurvey.data.split import folds
 from resurvey.search.encode import SentenceEncoder, load
 from resurvey.search.index import open_index
 from resurvey.settings import Settings
+from resurvey.train import fit
 from resurvey.treat import ladder, school
 from resurvey.treat.attempt import Attempt, Nothing
 from resurvey.treat.contrast import contrast
@@ -64,6 +65,20 @@ def test_with_few_queries_each_half_is_judged_by_what_the_other_taught(make: Mak
         for query in mine:
             assert found.state.run[query.id].documents == alone[query.id].documents
     assert "halves" in found.detail
+    assert trial.builder.judges == halves, "only what is kept has to be as exact as what is served"
+
+
+def test_what_the_training_found_at_both_ends_is_not_asked_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial, state = make(40)
+    asked = []
+    monkeypatch.setattr(school, "ndcg", lambda *given: asked.append(given) or 0.5)
+    found = contrast(trial, state)
+    assert isinstance(found, Attempt)
+    assert len(asked) == len(school.SHARES) - 1
+    scores, log = found.detail["held out by share"], found.detail["log"]
+    assert scores["0"] == log[0]["held out"]
+    assert scores["1"] == max(row["held out"] for row in log)
+    assert list(scores) == ["0", "0.25", "0.5", "0.75", "1"]
 
 
 def test_a_ranker_on_top_reads_the_evidence_of_the_model_that_never_saw_the_query(make: Make) -> None:
@@ -126,7 +141,8 @@ def test_what_it_cannot_do_it_says(make: Make, monkeypatch: pytest.MonkeyPatch) 
 
 def test_weights_that_help_nobody_are_not_kept(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     trial, state = make(40)
-    monkeypatch.setattr(school, "ndcg", lambda model, lesson: -1.0)
+    for asks in (school, fit):
+        monkeypatch.setattr(asks, "ndcg", lambda model, lesson: -1.0)
     answer = contrast(trial, state)
     assert isinstance(answer, Nothing)
     assert "however little" in answer.reason

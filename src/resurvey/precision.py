@@ -58,27 +58,34 @@ Evidence: TypeAlias = tuple[Sequence[str], Sample]
 
 
 def sample(
-    passages: Sequence[str], owners: Sequence[str], queries: Mapping[str, str], qrels: Qrels, seed: int
+    passages: Sequence[str],
+    owners: Sequence[str],
+    queries: Mapping[str, str],
+    qrels: Qrels,
+    seed: int,
+    most: int = CHECKED,
 ) -> Sample:
-    """Passages of relevant documents and random ones, `CHECKED` at most, and the queries they answer.
+    """Passages of relevant documents and random ones, `most` in all, and the queries they answer.
 
     Without judgments, passages' own first words ask.
     """
     rng = np.random.default_rng(seed)
     relevant = {document for query in queries for document, grade in qrels.get(query, {}).items() if grade > 0}
     order = rng.permutation(len(passages))
-    first = [place for place in order if owners[place] in relevant][: CHECKED // 2]
-    chosen = list(dict.fromkeys([*first, *order]))[:CHECKED]
+    first = [place for place in order if owners[place] in relevant][: most // 2]
+    chosen = list(dict.fromkeys([*first, *order]))[:most]
     held = {owners[place] for place in chosen}
     asked = {q: text for q, text in queries.items() if any(g > 0 and d in held for d, g in qrels.get(q, {}).items())}
     if not asked:
-        asked = {str(place): " ".join(passages[place].split()[:8]) for place in chosen[: CHECKED // 5]}
+        asked = {str(place): " ".join(passages[place].split()[:8]) for place in chosen[: most // 5]}
     return Sample(
         tuple(passages[p] for p in chosen), tuple(owners[p] for p in chosen), asked, {q: qrels[q] for q in asked if q in qrels}
     )  # fmt: skip
 
 
-def int8(encoder: CompiledEncoder, place: Path, evidence: Callable[[], Evidence]) -> Encoder:
+def int8(
+    encoder: CompiledEncoder, place: Path, evidence: Callable[[], Evidence], attempts: int = len(KEPT)
+) -> Encoder:
     """The encoder in int8 at `place`, made and checked when it is not there yet; itself where int8 is refused.
 
     Where a whole graph in int8 loses too much, some of its layers stay in float32 (`KEPT`), one attempt after
@@ -88,6 +95,7 @@ def int8(encoder: CompiledEncoder, place: Path, evidence: Callable[[], Evidence]
         encoder: in float32.
         place: the folder, named by the caller after all that its evidence depends on.
         evidence: passages to calibrate on and the sample to check on; asked for only when there is something to make.
+        attempts: how many of `KEPT` are tried.
 
     Raises:
         ResurveyError: when the quantiser is not installed.
@@ -99,7 +107,7 @@ def int8(encoder: CompiledEncoder, place: Path, evidence: Callable[[], Evidence]
     place.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     try:
-        facts = _made(encoder, partial, _calibration(passages), check)
+        facts = _made(encoder, partial, _calibration(passages), check, KEPT[:attempts])
         if "refused" in facts:
             shutil.rmtree(partial)
             partial.mkdir()
@@ -111,10 +119,12 @@ def int8(encoder: CompiledEncoder, place: Path, evidence: Callable[[], Evidence]
     return compiled(place) or encoder
 
 
-def _made(encoder: CompiledEncoder, folder: Path, passages: Sequence[str], check: Sample) -> Json:
+def _made(
+    encoder: CompiledEncoder, folder: Path, passages: Sequence[str], check: Sample, spared: Sequence[tuple[float, float]]
+) -> Json:
     """The facts of the first attempt that ranks as float32 does, its graph in `folder`; else the first one's refusal."""
     tried: list[Json] = []
-    for kept in KEPT:
+    for kept in spared:
         _quantise(encoder, folder, passages, kept)
         tried.append({"float32 layers": list(kept), **compare(encoder, CompiledEncoder(folder), check)})
         if tried[-1]["fine"]:

@@ -26,6 +26,9 @@ MOST_CHECKED = 300
 """Judged queries on which int8 must rank as float32 does."""
 INT8_PAYS_FROM = 4_000_000
 """Characters of a corpus from which embedding it in int8 saves more than making and checking int8 takes."""
+JUDGING_PAYS_FROM = 1_500_000
+"""The same for an encoder that only judges: it is calibrated and checked on less, and once."""
+JUDGING_CALIBRATION, JUDGING_CHECKED = 100, 300
 LEAST_JUDGED = 10
 """Fewer judged queries than this decide nothing; stand-ins serve instead."""
 
@@ -61,7 +64,7 @@ class Session:
             return open_endpoint(endpoint, folder)
         return self._opened(self.settings.text("model"))
 
-    def _opened(self, name: str) -> Encoder:
+    def _opened(self, name: str, *, judging: bool = False) -> Encoder:
         """A model compiled where that pays, in the precision of the settings."""
         from resurvey.search.compiled import CompiledEncoder
         from resurvey.search.encode import open_encoder
@@ -71,13 +74,18 @@ class Session:
         if precision == "int8":
             return self._int8(open_encoder(name, folder, engine=engine), folder)
         found = open_encoder(name, folder, engine=engine, precision=precision, characters=size)
-        pays = precision == "auto" and size >= INT8_PAYS_FROM and isinstance(found, CompiledEncoder)
-        return self._int8(found, folder) if pays else found
+        enough = size >= (JUDGING_PAYS_FROM if judging else INT8_PAYS_FROM)
+        pays = precision == "auto" and enough and isinstance(found, CompiledEncoder)
+        return self._int8(found, folder, briefly=judging and size < INT8_PAYS_FROM) if pays else found
 
-    def _int8(self, encoder: Encoder, folder: Path) -> Encoder:
-        """The encoder in int8 where the user's own rankings allow it, else as it is; the lineage says which and why."""
+    def _int8(self, encoder: Encoder, folder: Path, *, briefly: bool = False) -> Encoder:
+        """The encoder in int8 where the user's own rankings allow it, else as it is; the lineage says which and why.
+
+        Args:
+            briefly: calibrate and check on less, and try once.
+        """
         from resurvey.data.chunk import cut
-        from resurvey.precision import Evidence, int8, sample
+        from resurvey.precision import KEPT, Evidence, int8, sample
         from resurvey.search.compiled import CompiledEncoder, refusal
         from resurvey.workspace import digest
 
@@ -92,7 +100,8 @@ class Session:
                 'set precision = "float32" in resurvey.toml',
             )
         tokens = self.settings.integer("passage_tokens")
-        place = folder / digest(encoder.fingerprint, "int8", self.workspace.data_key(), str(tokens))[:16]
+        how = ("briefly",) if briefly else ()
+        place = folder / digest(encoder.fingerprint, "int8", self.workspace.data_key(), str(tokens), *how)[:16]
         new = refusal(place) is None
 
         def evidence() -> Evidence:
@@ -101,10 +110,14 @@ class Session:
             owners = [passage.document for passage in parts.passages]
             queries = {query.id: query.text for query in self.collection.judged("train", "dev")[:MOST_CHECKED]}
             qrels = self.collection.merged("train", "dev")
-            return parts.texts, sample(parts.texts, owners, queries, qrels, self.settings.integer("seed"))
+            seed = self.settings.integer("seed")
+            if not briefly:
+                return parts.texts, sample(parts.texts, owners, queries, qrels, seed)
+            some = parts.texts[:: max(1, len(parts.texts) // JUDGING_CALIBRATION)]
+            return some[:JUDGING_CALIBRATION], sample(parts.texts, owners, queries, qrels, seed, JUDGING_CHECKED)
 
-        found = int8(encoder, place, evidence)
-        if new and (why := refusal(place)) is not None:
+        found = int8(encoder, place, evidence, attempts=1 if briefly else len(KEPT))
+        if new and not briefly and (why := refusal(place)) is not None:
             self.workspace.record("int8 refused", encoder=encoder.fingerprint, why=why)
         return found
 
@@ -135,9 +148,9 @@ class Session:
 
         return Builder(self.index, self.workspace.artefacts, self.adapted, self.workspace.root / "state.db")
 
-    def adapted(self, folder: Path) -> Encoder:
-        """An adapted model's encoder, compiled beside the base's where that pays."""
-        return self._opened(str(folder))
+    def adapted(self, folder: Path, judging: bool = False) -> Encoder:
+        """An adapted model's encoder, compiled beside the base's where that pays; in int8 sooner where it only judges."""
+        return self._opened(str(folder), judging=judging)
 
     @functools.cached_property
     def standin(self) -> bool:

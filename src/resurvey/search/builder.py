@@ -36,11 +36,11 @@ from resurvey.search.within import Within, restricted
 from resurvey.types import Json
 from resurvey.workspace import Artefacts
 
-Opener: TypeAlias = Callable[[Path], Encoder]
-"""From the folder of an adapted model to its encoder."""
+Opener: TypeAlias = Callable[[Path, bool], Encoder]
+"""From the folder of an adapted model, and whether it only judges and serves nobody, to its encoder."""
 
 
-def opened(folder: Path) -> Encoder:
+def opened(folder: Path, _: bool = False) -> Encoder:
     """An adapted model as torch runs it: for callers that have nowhere to keep a compiled one."""
     return load(str(folder))
 
@@ -57,6 +57,8 @@ class Builder:
         self.artefacts = artefacts
         self.opener = opener
         self.state = state
+        self.judges: set[str] = set()
+        """Adapted models that only judge others: nobody is served with them."""
         self._indexes: dict[str, Index] = {"": index}
         self._built: dict[str, Retriever] = {}
         self._evidence: dict[tuple[str, str, bool], Evidence] = {}
@@ -113,7 +115,7 @@ class Builder:
     def in_space(self, model: str) -> Index:
         """The index in the space of an adapted model; "" is the encoder's own."""
         if model not in self._indexes:
-            self._indexes[model] = self.index.under(self.opener(self.artefacts.folder_of(model)))
+            self._indexes[model] = self.index.under(self.opener(self.artefacts.folder_of(model), model in self.judges))
         return self._indexes[model]
 
     def of(self, node: Json) -> Index:

@@ -153,6 +153,7 @@ class School:
         if not share:
             return None
         every = self._taught([trial.queries[place] for place in training], self.space, (share, stop))
+        trial.builder.judges.update(one.model for one in told if one.model != every.model)
         unseen = {int(place): told[1 - int(side)].model for place, side in zip(training, half, strict=True)}
         trial.crossed[every.model] = tuple(unseen.get(place, every.model) for place in range(len(trial.queries)))
         return Made(every.model, {**every.detail, "halves": [one.detail for one in told]})
@@ -185,7 +186,8 @@ class School:
         course = learn(start, lesson, self._place(lesson, start), trial.progress)
         model, trained = load(source).model, weights(load(str(course.model)).model)
         base = weights(model)
-        scores = _by_share(model, (base, trained), lesson) if held else {}
+        known_ends = (None if self.start else course.log[0]["held out"], course.best["held out"])
+        scores = _by_share(model, (base, trained), lesson, known_ends) if held else {}
         share = max(scores, key=lambda part: (scores[part], -part)) if known is None else known[0]
         interpolate(model, base, trained, share)
         detail = {
@@ -245,13 +247,23 @@ def _tokens(texts: Sequence[str]) -> float:
     return sum(len(text) for text in texts) / CHARACTERS
 
 
-def _by_share(model: SentenceTransformer, ends: tuple[Weights, Weights], lesson: Lesson) -> dict[float, float]:
-    """NDCG@10 of the held-out queries at 0 and at every share of SHARES; leaves `model` at the last one."""
-    scores = {}
+def _by_share(
+    model: SentenceTransformer,
+    ends: tuple[Weights, Weights],
+    lesson: Lesson,
+    known: tuple[float | None, float | None],
+) -> dict[float, float]:
+    """NDCG@10 of the held-out queries at 0 and at every share of SHARES.
+
+    Args:
+        known: what the training found at 0 and at 1 already; None where it did not ask.
+    """
+    scores = {share: score for share, score in zip((0.0, 1.0), known, strict=True) if score is not None}
     for share in (0.0, *SHARES):
-        interpolate(model, *ends, share)
-        scores[share] = ndcg(model, lesson)
-    return scores
+        if share not in scores:
+            interpolate(model, *ends, share)
+            scores[share] = ndcg(model, lesson)
+    return dict(sorted(scores.items()))
 
 
 def _detail(course: Course, task: Task, log: Mapping[str, int]) -> Json:
