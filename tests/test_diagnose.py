@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
-import wordfreq
 
 from resurvey.diagnose.examine import Patient, examine
-from resurvey.diagnose.geometry import effective_rank, random_pairs, rogue_finding, separation_finding, spread_finding
+from resurvey.diagnose.geometry import effective_rank, random_pairs, rogue_finding, spread_finding
 from resurvey.diagnose.hubness import hub_finding
 from resurvey.diagnose.levels import BANDS, Band, band, finding
-from resurvey.diagnose.retrieval import rare_queries, retrieval_findings
-from resurvey.diagnose.vocabulary import literal_finding, mixed_share, vocabulary_finding
+from resurvey.diagnose.retrieval import narrowness, rare_queries, retrieval_findings
+from resurvey.diagnose.scores import separation_finding
 from resurvey.search.builder import Builder
 from resurvey.search.index import Index
 from resurvey.treat.ladder import BASE, LEXICAL, RRF, baseline_nodes
@@ -102,79 +101,6 @@ def test_a_value_without_interval_is_levelled_by_itself() -> None:
     assert band("R15-vocabulary").level(3.0) == "confirmed"
 
 
-# vocabulary
-
-
-def test_tokens_that_mix_letters_and_digits_are_counted_exactly() -> None:
-    texts = ["valve P12-300 leaks at F33.1 (see 2024)", "no codes here, none", "np.linalg v2.0.1 ab3"]
-    mixed, sizes = mixed_share(texts)
-    assert mixed.tolist() == [2, 0, 2]
-    assert sizes.tolist() == [7, 4, 3]
-    found = literal_finding("R14-corpus", texts, "corpus")
-    assert found.value == pytest.approx(100 * 4 / 14)
-    assert found.evidence["examples"] == ["p12-300", "f33.1", "v2.0.1", "ab3"]
-    assert found.evidence["families"] == {"ICD": 1, "version": 1, "dotted name": 1, "part number": 1}
-    assert found.reading.startswith("28.57 % of the corpus' tokens mix letters and digits, such as p12-300, f33.1")
-
-
-@pytest.mark.parametrize("token", ["2024", "v", "3.14", "well-known", "§", "10/12"])
-def test_tokens_of_one_kind_do_not_count_as_mixed(token: str) -> None:
-    assert mixed_share([f"{token} word"])[0].tolist() == [0]
-
-
-def test_the_articles_own_figure_stands_beside() -> None:
-    found = literal_finding("R14-corpus", ["ab1 F33.1 word x9 other"], "corpus")
-    assert found.evidence["article_filter"] == 50.0  # its filter does not see f33.1
-
-
-def test_a_corpus_without_codes_is_healthy_and_one_full_of_them_confirmed() -> None:
-    plain = literal_finding("R14-queries", ["how to stop a leak"] * 40, "queries")
-    assert (plain.value, plain.level) == (0.0, "healthy")
-    coded = literal_finding("R14-queries", ["replace P12-300 with F33.1 now"] * 40, "queries")
-    assert (coded.value, coded.level, coded.suggests) == (40.0, "confirmed", "hybrid")
-
-
-def like_the_web(count: int, tokens: int) -> list[str]:
-    """Texts drawn from wordfreq's most frequent words, as often as wordfreq says."""
-    words = [word for word in wordfreq.top_n_list("en", count) if word.isalpha() and len(word) > 1]
-    shares = np.array([wordfreq.word_frequency(word, "en") for word in words])
-    drawn = np.random.default_rng(SEED).choice(words, tokens, p=shares / shares.sum())
-    return [" ".join(part) for part in np.array_split(drawn, tokens // 50)]
-
-
-def test_the_webs_own_words_are_near_the_web() -> None:
-    found = vocabulary_finding(like_the_web(5000, 60_000), "english")
-    assert found.value is not None
-    assert 0 < found.value < 0.35
-    assert found.level == "healthy"
-    assert found.evidence["unknown_words"] == 0
-
-
-def test_jargon_is_far_from_the_web_and_named() -> None:
-    found = vocabulary_finding(["the zqflange blorptation of xyzzite"] * 30, "english")
-    assert found.value is not None
-    assert found.value > 5
-    assert found.level == "confirmed"
-    assert set(list(found.evidence["terms"])[:3]) == {"zqflange", "blorptation", "xyzzite"}
-    assert found.evidence["unknown_words"] == pytest.approx(3 / 5)
-
-
-def test_divergence_is_kullback_and_leiblers_by_hand() -> None:
-    the, valve = (wordfreq.word_frequency(word, "en") for word in ("the", "valve"))
-    by_hand = 0.75 * np.log(0.75 / the) + 0.25 * np.log(0.25 / valve)
-    found = vocabulary_finding(["The the", "THE valve 12 a"], "english")
-    assert found.value == pytest.approx(by_hand, abs=1e-9)
-    assert found.evidence["tokens"] == 4
-
-
-def test_vocabulary_is_held_against_the_corpus_own_language() -> None:
-    texts = ["und der die das nicht ist eine auch werden haben"] * 5
-    german, english = vocabulary_finding(texts, "german").value, vocabulary_finding(texts, "english").value
-    assert german is not None
-    assert english is not None
-    assert german + 2 < english
-
-
 # geometry
 
 
@@ -248,7 +174,7 @@ def separated(similar: Floats, *, known: bool = True) -> Finding:
     count = similar.shape[1]
     queries = [Query(f"q{row}", "x") for row in range(len(similar))]
     qrels = {query.id: {"d0": 1, "d1": 1, "d2": 0} for query in queries}
-    return separation_finding(queries, qrels, similar, {f"d{c}": c for c in range(count)}, SEED, known)
+    return separation_finding(queries, qrels, similar, {f"d{c}": c for c in range(count)}, {}, seed=SEED, known=known)
 
 
 def test_separation_is_the_area_under_the_curve_by_hand() -> None:
@@ -269,7 +195,9 @@ def test_perfect_separation_is_healthy_and_reversed_is_confirmed() -> None:
 
 
 def test_separation_without_a_judged_query_is_unknown_and_says_so() -> None:
-    found = separation_finding([Query("q", "x")], {"q": {"d0": 0}}, np.ones((1, 3), np.float32), {"d0": 0}, SEED, True)
+    found = separation_finding(
+        [Query("q", "x")], {"q": {"d0": 0}}, np.ones((1, 3), np.float32), {"d0": 0}, {}, seed=SEED, known=True
+    )
     assert (found.value, found.level, found.reading) == (None, "unknown", "No judged query to measure it on.")
 
 
@@ -277,6 +205,13 @@ def test_separation_without_a_judged_query_is_unknown_and_says_so() -> None:
 
 
 DOCUMENTS = [Document(f"d{place}", f"text {place}", f"title {place}") for place in range(300)]
+
+
+def test_what_centring_does_to_hubs_stands_beside() -> None:
+    found = hub_finding(planted(120, 30), DOCUMENTS, planted(120, 0))
+    assert (found.value, found.evidence["centred"]["hubs"]) == (1, 0)
+    assert "Centred, 0 and skewness" in found.reading
+    assert found.evidence["centred"]["skewness"] < found.evidence["skewness"]
 
 
 def planted(lists: int, hub_in: int, hubs: Sequence[str] = ("d0",)) -> Run:
@@ -429,12 +364,54 @@ def test_stand_in_queries_level_nothing_about_retrieval() -> None:
     assert levels["R19-quality"] == levels["R16-lift"] == levels["R18-recall"] == "confirmed"
 
 
-def test_rare_queries_hold_a_code_or_a_word_of_few_documents() -> None:
-    documents = [Document(f"d{p}", "common words everywhere" + (" flange" if p < 2 else "") + (" seal" if p < 3 else ""))
-                 for p in range(30)]  # fmt: skip
+COUNTS = {"common": 30, "word": 30, "everywher": 30, "flang": 2, "seal": 3}
+
+
+def test_rare_queries_hold_a_code_or_a_word_of_few_passages() -> None:
     queries = [Query("rare", "the flanges"), Query("known", "common seals"), Query("code", "Words F33.1"),
                Query("absent", "common unicorn"), Query("plain", "words everywhere")]  # fmt: skip
-    assert rare_queries(queries, documents, "english") == {"rare", "code"}
+    assert rare_queries(queries, lambda stem: COUNTS.get(stem, 0), 30, "english") == {"rare", "code"}
+    assert rare_queries(queries, lambda stem: COUNTS.get(stem, 0), 3000, "english") == {"rare", "code", "known"}
+
+
+def test_narrow_queries_have_rare_words() -> None:
+    queries = [Query("narrow", "the flanges"), Query("broad", "common words"), Query("both", "common flanges unicorn"),
+               Query("neither", "a unicorn")]  # fmt: skip
+    found = narrowness(queries, lambda stem: COUNTS.get(stem, 0), 30, "english")
+    assert found == pytest.approx({"narrow": np.log(15), "broad": 0, "both": np.log(15) / 2})
+
+
+def test_scores_of_narrow_and_broad_queries_stand_side_by_side() -> None:
+    """Narrow queries find one document and broad ones many alike: their best cosines fall by more."""
+    count = 60
+    similar = np.full((count, 40), 0.1, dtype=np.float32)
+    similar[: count // 2, 0] = 0.9
+    similar[count // 2 :, :20] = 0.5
+    queries = [Query(f"q{p}", f"text {p}") for p in range(count)]
+    qrels = {q.id: {"d0": 1} for q in queries}
+    narrow = {q.id: float(place < count // 2) for place, q in enumerate(queries)}
+    rows = {f"d{c}": c for c in range(40)}
+    found = separation_finding(queries, qrels, similar, rows, narrow, seed=SEED, known=True)
+    thirds = found.evidence["thirds"]
+    assert (thirds["narrow"]["queries"], thirds["broad"]["queries"]) == (20, 20)
+    assert (thirds["narrow"]["first"], thirds["narrow"]["fall"]) == pytest.approx((0.9, 0.8))
+    assert (thirds["broad"]["first"], thirds["broad"]["fall"]) == pytest.approx((0.5, 0.0))
+    assert "Narrow queries reach 0.90 and fall by 0.80" in found.reading
+    few = separation_finding(queries[:29], qrels, similar[:29], rows, narrow, seed=SEED, known=True)
+    assert few.evidence["thirds"] == {}
+
+
+def test_cosines_of_relevant_and_random_passages_overlap_by_their_shared_area() -> None:
+    rows = {f"d{c}": c for c in range(6)}
+    queries, qrels = [Query("q", "x"), Query("r", "y")], {"q": {"d0": 1}, "r": {"d0": 1}}
+    apart = np.array([[0.9, 0.1, 0.1, 0.1, 0.1, 0.1]] * 2, dtype=np.float32)
+    half = apart.copy()
+    half[1, 0] = 0.1
+    overlaps = [
+        separation_finding(queries, qrels, similar, rows, {}, seed=SEED, known=True).evidence["overlap"]
+        for similar in (apart, half, np.full_like(apart, 0.1))
+    ]
+    assert overlaps == [0, 0.5, 1]
 
 
 # the whole examination

@@ -61,11 +61,13 @@ def test_findings_are_those_of_what_the_rung_returns_for_queries_it_never_saw(ma
     index = trial.builder.in_space(found.state.dense["model"])
     apart = [q for q, fold in zip(trial.queries, trial.fold, strict=True) if fold < 0]
     assert "R10-spread" in values
-    from resurvey.diagnose.geometry import separation_finding
+    from resurvey.diagnose.scores import separation_finding
     from resurvey.search.dense import similarities
 
     similar = similarities(index, apart, "passages", "none")
-    alone = separation_finding(apart, trial.qrels, similar, index.rows, trial.settings.integer("seed"), True)
+    alone = separation_finding(
+        apart, trial.qrels, similar, index.rows, {}, seed=trial.settings.integer("seed"), known=True
+    )
     assert values["R10-separation"] == alone.value
 
 

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from resurvey.diagnose.cures import short
-from resurvey.diagnose.examine import Patient, follow_up
-from resurvey.diagnose.retrieval import rare_queries
+from resurvey.diagnose.examine import Patient, follow_up, rare
 from resurvey.search.fuse import ReciprocalRank, fuse
 from resurvey.treat.ladder import BASE, LEXICAL, Rung, baseline_nodes
 from resurvey.treat.trial import Trial
@@ -20,7 +19,7 @@ from resurvey.types import Finding, Json, Run
 def followed(trial: Trial, rungs: Sequence[Rung]) -> dict[int, list[Json]]:
     """For the place of every rung that was kept, the findings as it left them."""
     trial.progress("Taking the findings again", 0, 1)
-    rare = rare_queries(trial.queries, trial.index.documents, trial.index.language)
+    some = rare(trial.index, trial.queries)
     words = Run(LEXICAL, trial.run(baseline_nodes(trial.depth)[LEXICAL]).rankings)
     found = {}
     for place, rung in enumerate(rungs):
@@ -28,7 +27,7 @@ def followed(trial: Trial, rungs: Sequence[Rung]) -> dict[int, list[Json]]:
             now = Run(BASE, rung.run.rankings)
             runs = {"dense": now, "lexical": words, "fused": fuse([words, now], ReciprocalRank(), trial.depth)}
             patient = Patient(
-                trial.index, trial.queries, trial.qrels, runs, trial.standin, trial.settings.integer("seed"), rare
+                trial.index, trial.queries, trial.qrels, runs, trial.standin, trial.settings.integer("seed"), some
             )
             found[place] = [short(finding) for finding in _taken(trial, rung.root, patient)]
     return found

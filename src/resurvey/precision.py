@@ -83,9 +83,7 @@ def sample(
     )  # fmt: skip
 
 
-def int8(
-    encoder: CompiledEncoder, place: Path, evidence: Callable[[], Evidence], attempts: int = len(KEPT)
-) -> Encoder:
+def int8(encoder: CompiledEncoder, place: Path, evidence: Callable[[], Evidence], attempts: int = len(KEPT)) -> Encoder:
     """The encoder in int8 at `place`, made and checked when it is not there yet; itself where int8 is refused.
 
     Where a whole graph in int8 loses too much, some of its layers stay in float32 (`KEPT`), one attempt after
@@ -120,7 +118,11 @@ def int8(
 
 
 def _made(
-    encoder: CompiledEncoder, folder: Path, passages: Sequence[str], check: Sample, spared: Sequence[tuple[float, float]]
+    encoder: CompiledEncoder,
+    folder: Path,
+    passages: Sequence[str],
+    check: Sample,
+    spared: Sequence[tuple[float, float]],
 ) -> Json:
     """The facts of the first attempt that ranks as float32 does, its graph in `folder`; else the first one's refusal."""
     tried: list[Json] = []

@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from resurvey.diagnose.codes import literal_finding
 from resurvey.diagnose.failures import failures
-from resurvey.diagnose.geometry import rogue_finding, separation_finding, spread_finding
-from resurvey.diagnose.hubness import hub_finding
+from resurvey.diagnose.geometry import rogue_finding, spread_finding
+from resurvey.diagnose.hubness import TOP, hub_finding
 from resurvey.diagnose.metadata import metadata_finding
-from resurvey.diagnose.retrieval import rare_queries, retrieval_findings
-from resurvey.diagnose.vocabulary import literal_finding, vocabulary_finding
-from resurvey.search.dense import similarities
+from resurvey.diagnose.retrieval import narrowness, rare_queries, retrieval_findings
+from resurvey.diagnose.scores import separation_finding
+from resurvey.diagnose.vocabulary import vocabulary_finding
+from resurvey.search.dense import Dense, similarities
 from resurvey.search.fields import Fields
 from resurvey.search.index import Index
+from resurvey.search.store import WORDS
 from resurvey.types import Diagnosis, Finding, Json, Progress, Qrels, Query, Run
 
 JUDGMENTS, STAND_INS = "judgments", "stand-in queries"
@@ -47,15 +50,14 @@ def examine(patient: Patient, progress: Progress) -> Diagnosis:
     findings: list[Finding] = [literal_finding("R14-corpus", texts, "corpus")]
     if known and queries:
         findings.append(literal_finding("R14-queries", [query.text for query in queries], "queries"))
-    findings.append(vocabulary_finding(texts, index.language))
+    tokenizer = index.encoder if getattr(index.encoder, "tokens_known", True) else None
+    findings.append(vocabulary_finding(texts, index.language, patient.seed, tokenizer))
     progress("examining geometry", 1, 3)
     findings += [spread_finding(index.truncated, patient.seed), rogue_finding(index.truncated, patient.seed)]
     if queries:
-        asked = queries[:MOST_SEPARATED]
-        similar = similarities(index, asked, "truncated", "none")
-        findings.append(separation_finding(asked, patient.qrels, similar, index.rows, patient.seed, known))
+        findings.append(_separation(patient, queries, "truncated"))
         progress("examining retrieval", 2, 3)
-        findings += _of_runs(patient)
+        findings += _of_runs(patient, Dense(index, "truncated", "center", TOP).search(queries))
         fields = Fields.of(index.documents)
         run, seed = patient.runs["dense"], patient.seed
         by_field = metadata_finding(run, queries, patient.qrels, fields, index.rows, seed=seed, known=known)
@@ -75,12 +77,11 @@ def follow_up(patient: Patient, apart: Sequence[Query]) -> list[Finding]:
     """
     findings = _of_runs(patient)
     if apart:
-        index, asked = patient.index, apart[:MOST_SEPARATED]
-        similar = similarities(index, asked, "passages", "none")
+        index = patient.index
         findings += [
             spread_finding(index.passages, patient.seed),
             rogue_finding(index.passages, patient.seed),
-            separation_finding(asked, patient.qrels, similar, index.rows, patient.seed, not patient.standin),
+            _separation(patient, apart, "passages"),
         ]
     return findings
 
@@ -92,10 +93,25 @@ def _failures(patient: Patient) -> Json:
     return failures(patient.queries, patient.qrels, documents, patient.runs, index.encoder, index.language)
 
 
-def _of_runs(patient: Patient) -> list[Finding]:
-    """Hubs, what words add, what limits the result, how good it is."""
+def _separation(patient: Patient, queries: Sequence[Query], view: str) -> Finding:
+    """Whether the scores of some queries say anything."""
+    index, asked = patient.index, queries[:MOST_SEPARATED]
+    similar = similarities(index, asked, view, "none")
+    narrow = narrowness(asked, index.postings(WORDS).count, len(index.owners), index.language)
+    return separation_finding(
+        asked, patient.qrels, similar, index.rows, narrow, seed=patient.seed, known=not patient.standin
+    )
+
+
+def rare(index: Index, queries: Sequence[Query]) -> frozenset[str]:
+    """Queries with rare words or codes, by the index' own counts."""
+    return rare_queries(queries, index.postings(WORDS).count, len(index.owners), index.language)
+
+
+def _of_runs(patient: Patient, centred: Run | None = None) -> list[Finding]:
+    """Hubs, what words would add, what limits the result, how good it is."""
     index, queries = patient.index, patient.queries
-    rare = patient.rare if patient.rare is not None else rare_queries(queries, index.documents, index.language)
-    hubs = hub_finding(patient.runs["dense"], index.documents)
+    some = patient.rare if patient.rare is not None else rare(index, queries)
+    hubs = hub_finding(patient.runs["dense"], index.documents, centred)
     known = not patient.standin
-    return [hubs, *retrieval_findings(patient.runs, queries, patient.qrels, rare, known, len(index.documents))]
+    return [hubs, *retrieval_findings(patient.runs, queries, patient.qrels, some, known, len(index.documents))]

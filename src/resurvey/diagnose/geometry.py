@@ -1,25 +1,21 @@
-"""Geometry (R10): how far apart random passages lie, and whether relevant ones lie nearer.
+"""Geometry (R10, R11): how far apart random passages lie, and whether a few dimensions make their cosines.
 
-Knows vectors and judgments; knows nothing about rankings.
+Knows vectors and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
-from scipy.stats import bootstrap, rankdata
+from scipy.stats import bootstrap
 
 from resurvey.diagnose.levels import finding
-from resurvey.evaluate.compare import interval
-from resurvey.types import Doubles, Finding, Floats, Interval, Ints, Qrels, Query
+from resurvey.types import Doubles, Finding, Floats, Interval, Ints
 
 PAIRS = 1000
 ROGUES = 3
 """Dimensions that are asked whether they alone make the cosines."""
 RESAMPLES = 500
 SAMPLE = 2000
-RANDOM_PASSAGES = 200
 EDGES = np.linspace(-1, 1, 81)
 """Bins of the cosines' histograms."""
 
@@ -111,59 +107,3 @@ def _largest(contributions: Doubles) -> tuple[float, list[int]]:
     sizes = np.abs(contributions)
     chosen = np.argsort(-sizes, kind="stable")[:ROGUES]
     return float(sizes[chosen].sum() / max(sizes.sum(), 1e-12)), chosen.tolist()
-
-
-def separation_finding(
-    queries: Sequence[Query], qrels: Qrels, similar: Floats, rows: dict[str, int], seed: int, known: bool
-) -> Finding:
-    """R10: per query, how often a relevant document scores above a random one (AUC).
-
-    Args:
-        similar: (queries, documents) cosines.
-        rows: the column of every document id.
-    """
-    rng = np.random.default_rng(seed)
-    values: list[float] = []
-    cosines: dict[str, list[Floats]] = {"relevant": [], "judged irrelevant": [], "random": []}
-    for place, query in enumerate(queries):
-        judged = {rows[document]: grade for document, grade in qrels[query.id].items()}
-        right = [column for column, grade in judged.items() if grade > 0]
-        others = np.setdiff1d(rng.integers(0, similar.shape[1], RANDOM_PASSAGES), right)
-        if not right or not len(others):
-            continue
-        values.append(_auc(similar[place, right], similar[place, others]))
-        wrong = [column for column, grade in judged.items() if grade == 0]
-        for name, columns in (("relevant", right), ("judged irrelevant", wrong), ("random", others)):
-            cosines[name].append(similar[place, columns])
-    aucs = np.array(values)
-    if not len(aucs):
-        return Finding(
-            "R10-separation",
-            "Relevant against random passages",
-            None,
-            "AUC",
-            None,
-            "unknown",
-            "No judged query to measure it on.",
-        )
-    narrow = float(np.mean(aucs > 0.99))
-    reading = f"A relevant document scores above a random one {100 * aucs.mean():.1f} % of the time; nearly always for {100 * narrow:.0f} % of the queries."
-    return finding(
-        "R10-separation", float(aucs.mean()), interval(aucs), reading, queries=len(aucs), known=known,
-        lowest=np.sort(aucs)[:5].tolist(), edges=EDGES.tolist(), histograms=_histograms(cosines),
-    )  # fmt: skip
-
-
-def _histograms(cosines: Mapping[str, Sequence[Floats]]) -> dict[str, list[int]]:
-    """Counts over `EDGES` of every group that has any cosine."""
-    return {
-        name: np.histogram(np.clip(np.concatenate(found), -1, 1), bins=EDGES)[0].tolist()
-        for name, found in cosines.items()
-        if sum(map(len, found))
-    }
-
-
-def _auc(above: Floats, below: Floats) -> float:
-    ranks = rankdata(np.concatenate([above, below]))
-    wins = ranks[: len(above)].sum() - len(above) * (len(above) + 1) / 2
-    return float(wins / (len(above) * len(below)))

@@ -13,7 +13,7 @@ from scipy.stats import skew
 
 from resurvey.data.duplicates import LIKE, jaccard, shingles
 from resurvey.diagnose.levels import finding
-from resurvey.types import Document, Finding, Run
+from resurvey.types import Document, Doubles, Finding, Json, Run
 
 TOP = 10
 SHARE = 0.2
@@ -33,11 +33,14 @@ def is_hub(lists: int, run: Run) -> bool:
     return lists > SHARE * max(1, len(run))
 
 
-def hub_finding(run: Run, documents: Sequence[Document]) -> Finding:
+def hub_finding(run: Run, documents: Sequence[Document], centred: Run | None = None) -> Finding:
     """R12: documents in more than 20 of 100 top-10 lists, with skewness, orphans and the Robin Hood index beside.
 
     The Robin Hood index (Feldbauer et al. 2018) is the share of all places in top-10 lists that would have to go to
     other documents for all to have equally many. Hubs that are near-duplicates are structural: data, not geometry.
+
+    Args:
+        centred: what the same queries find where the vectors' mean is taken off; shown beside.
     """
     counts = appearances(run)
     occurrences = np.array([counts.get(document.id, 0) for document in documents], dtype=np.float64)
@@ -50,13 +53,16 @@ def hub_finding(run: Run, documents: Sequence[Document]) -> Finding:
     usual, ours = float(np.median(list(lengths.values()))), [lengths[id] for id, _ in hubs]
     shown = {id for id, _ in hubs[:SHOWN]}
     copies = _alike([document for document in documents if document.id in shown])
-    skewness = float(skew(occurrences)) if np.ptp(occurrences) > 0 else 0.0
+    skewness = _skewness(occurrences)
     named = ", ".join(f"'{titles[id][:40]}'" for id, _ in hubs[:3])
     reading = f"{len(hubs)} documents are in more than 20 % of {lists} top-10 lists{': ' + named if named else ''}; skewness {skewness:.1f}, {100 * orphans:.0f} % never appear; {100 * uneven:.0f} % of the places would have to change hands for all to appear alike."
     if hubs:
         reading += f" Hubs have {np.median(ours):.0f} words, documents {usual:.0f}."
     if copies:
         reading += f" {copies} of the hubs are near-duplicates of another."
+    after = _after(centred, documents) if centred else {}
+    if after:
+        reading += f" Centred, {after['hubs']} and skewness {after['skewness']:.1f}."
     if lists < LEAST_QUERIES:
         reading += f" {lists} queries are fewer than the {LEAST_QUERIES} this needs."
     chance = TOP / max(1, len(documents))
@@ -64,9 +70,20 @@ def hub_finding(run: Run, documents: Sequence[Document]) -> Finding:
         reading += f" In so small a corpus chance alone puts every document in {100 * chance:.0f} % of them, so this says nothing."
     return finding(
         "R12-hubs", float(len(hubs)), None, reading, known=lists >= LEAST_QUERIES and chance <= SHARE / 4, queries=lists,
-        hubs=[{"document": id, "title": titles[id], "lists": n} for id, n in hubs[:SHOWN]], skewness=skewness, orphans=orphans, robin_hood=uneven, near_duplicates=copies,
+        hubs=[{"document": id, "title": titles[id], "lists": n} for id, n in hubs[:SHOWN]], skewness=skewness, orphans=orphans, robin_hood=uneven, near_duplicates=copies, centred=after,
         occurrences={str(low): int(((occurrences >= low) & (occurrences < high)).sum()) for low, high in zip(STEPS, (*STEPS[1:], np.inf), strict=True)},
     )  # fmt: skip
+
+
+def _after(run: Run, documents: Sequence[Document]) -> Json:
+    """Hubs and skewness of another run over the same documents."""
+    counts = appearances(run)
+    occurrences = np.array([counts.get(document.id, 0) for document in documents], dtype=np.float64)
+    return {"hubs": sum(is_hub(lists, run) for lists in counts.values()), "skewness": _skewness(occurrences)}
+
+
+def _skewness(occurrences: Doubles) -> float:
+    return float(skew(occurrences)) if np.ptp(occurrences) > 0 else 0.0
 
 
 def _alike(hubs: Sequence[Document]) -> int:

@@ -37,6 +37,9 @@ ILL: tuple[Level, ...] = ("suspect", "confirmed")
 ARTICLE_A = "article A, its threshold"
 ARTICLE_D = "article D, its threshold"
 OURS = "ours, provisional"
+RECALIBRATED = (
+    "ours, recalibrated (docs/diagnose.md); article D says 1.0 and 2.5 of a figure that grows with the corpus"
+)
 
 BANDS: tuple[Band, ...] = (
     Band("R10-spread", "Spread of random-pair cosines", "standard deviation", 0.2, 0.1, False, "center", ARTICLE_A),
@@ -45,7 +48,7 @@ BANDS: tuple[Band, ...] = (
     Band("R12-hubs", "Documents in more than 20 of 100 top-10 lists", "documents", 0, 4, True, "center", ARTICLE_A),
     Band("R14-corpus", "Mixed letters-and-digits tokens, corpus", "% of tokens", 2, 8, True, "hybrid", ARTICLE_D),
     Band("R14-queries", "Mixed letters-and-digits tokens, queries", "% of tokens", 2, 8, True, "hybrid", ARTICLE_D),
-    Band("R15-vocabulary", "Corpus vocabulary against web text", "KL, nats", 1.0, 2.5, True, "ranker", ARTICLE_D),
+    Band("R15-vocabulary", "Corpus vocabulary against web text", "KL, nats", 0.8, 2.0, True, "ranker", RECALIBRATED),
     Band("R16-lift", "What BM25 adds to dense by RRF", "points of NDCG@10", 1, 5, True, "hybrid", ARTICLE_D),
     Band("R17-literal-lift", "The same where queries hold literal or rare tokens", "points of NDCG@10", 5, 25, True, "hybrid", ARTICLE_D),
     Band("R18-recall", "Relevant documents among the first 100", "Recall@100", 0.95, 0.8, False, "hybrid", OURS),

@@ -5,8 +5,7 @@ Knows runs and judgments; knows nothing about texts beyond a test for literal to
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from resurvey.diagnose.levels import finding
 from resurvey.evaluate.compare import interval
 from resurvey.evaluate.measures import NDCG, RECALL, Scores, first_relevant, score
 from resurvey.search.analyse import is_literal, words
-from resurvey.types import Document, Doubles, Finding, Qrels, Query, Run
+from resurvey.types import Doubles, Finding, Qrels, Query, Run
 
 RARE_SHARE = 0.001
 RARE_LEAST = 2
@@ -25,20 +24,33 @@ SMALL = 5 * DEPTH
 """In a corpus of fewer documents, being among the first hundred says nothing."""
 
 
-def rare_queries(queries: Sequence[Query], documents: Sequence[Document], language: str) -> frozenset[str]:
-    """Queries with a literal token, or a word that few documents hold (2, or 1 in 1,000 if that is more).
+def rare_queries(queries: Sequence[Query], holds: Callable[[str], int], passages: int, language: str) -> frozenset[str]:
+    """Queries with a literal token, or a word that few passages hold (2, or 1 in 1,000 if that is more).
 
     The article's rule, the lowest fifth of document frequencies, marks nearly every query of a
     small corpus.
+
+    Args:
+        holds: how many passages hold a stem.
+        passages: how many there are.
     """
-    frequency = Counter(stem for document in documents for stem in set(words(document.full_text, language)))
-    few = max(RARE_LEAST, RARE_SHARE * len(documents))
+    few = max(RARE_LEAST, RARE_SHARE * passages)
     return frozenset(
         query.id
         for query in queries
         if any(map(is_literal, query.text.lower().split()))
-        or any(0 < frequency[stem] <= few for stem in words(query.text, language))
+        or any(0 < holds(stem) <= few for stem in words(query.text, language))
     )
+
+
+def narrowness(queries: Sequence[Query], holds: Callable[[str], int], passages: int, language: str) -> dict[str, float]:
+    """Per query, the mean of log(passages / those that hold the word) over its words that are here at all."""
+    found = {}
+    for query in queries:
+        here = [count for stem in words(query.text, language) if (count := holds(stem))]
+        if here:
+            found[query.id] = float(np.mean(np.log(passages / np.array(here))))
+    return found
 
 
 def retrieval_findings(

@@ -1,93 +1,170 @@
-"""Vocabulary (R14, R15): codes and identifiers, and how far the words are from the web's.
+"""Vocabulary (R15): how far a corpus' words are from the web's, which ones, and into how many pieces they are broken.
 
-The web's distribution is wordfreq's. Knows texts; knows nothing about vectors or judgments.
+The web's distribution is wordfreq's. Knows texts and a tokenizer; knows nothing about vectors or judgments.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import wordfreq
 
 from resurvey.diagnose.levels import finding
-from resurvey.evaluate.compare import interval
-from resurvey.search.analyse import tokens
+from resurvey.protocols import Tokenizer
 from resurvey.search.language import ENGLISH, code_of
-from resurvey.types import Doubles, Finding
+from resurvey.types import Doubles, Finding, Interval, Ints, Json
 
-MIXED = re.compile(r"(?=.*[^\W\d_])(?=.*\d)")
-ARTICLE_TOKEN = re.compile(r"^[a-z0-9]+$")
 FLOOR = 1e-9
 """Probability given to a word that wordfreq does not list (its rarest are near 1e-8)."""
 WORD = re.compile(r"[^\W\d_]{2,}")
+BUDGET = 20_000
+"""Words from which the divergence is estimated, however large the corpus: it grows with their number."""
+LEAST = 2_000
+"""Words below which nothing is said."""
+POOL = 200_000
+"""Words that are looked at: whole documents, drawn at random."""
+DRAWS, RESAMPLES = 10, 50
 SHOWN = 12
 OWN = 3
 """A word is named as this corpus' own when it is at least so many times as frequent as on the web."""
-FAMILIES = {
-    "statute": re.compile(r"\d+\s?u\.?s\.?c\.?\s?§+\s?\d+|§+\s?\d+", re.I),
-    "ICD": re.compile(r"^[a-tv-z]\d\d(\.\d{1,4})?$"),
-    "version": re.compile(r"^v?\d+\.\d+(\.\d+)+$|^v\d+(\.\d+)*$"),
-    "technique or CVE": re.compile(r"^t\d{4}(\.\d{3})?$|^cve-\d{4}-\d+$"),
-    "dotted name": re.compile(r"^[a-z_]\w*(\.[a-z_]\w*)+$"),
-    "part number": re.compile(r"^(?=.*\d)(?=.*[a-z])[a-z0-9]+([-/][a-z0-9]+)+$|^(?=.*\d)(?=.*[a-z])[a-z0-9]{5,}$"),
-}
+COMMON = 3_000
+"""Words of the web on which a tokenizer's pieces are counted beside the corpus' own."""
 
 
-def mixed_share(texts: Sequence[str]) -> tuple[Doubles, Doubles]:
-    """Per text, the number of tokens with letters and digits, and the number of tokens."""
-    found = [tokens(text) for text in texts]
-    mixed = np.array([sum(bool(MIXED.match(token)) for token in row) for row in found], dtype=np.float64)
-    return mixed, np.array([len(row) for row in found], dtype=np.float64)
+@dataclass(frozen=True, slots=True)
+class _Corpus:
+    """Words of a sample of documents: their numbers in order, where documents begin, and the web's share of each word."""
+
+    words: tuple[str, ...]
+    ids: Ints
+    starts: Ints
+    web: Doubles
+
+    def of(self, documents: Ints) -> Ints:
+        """Numbers of the words of some documents."""
+        ends = np.append(self.starts, len(self.ids))
+        return np.concatenate([self.ids[ends[place] : ends[place + 1]] for place in documents])
 
 
-def literal_finding(id: str, texts: Sequence[str], whose: str) -> Finding:
-    """R14: the share, its interval over texts, the families, and the article's own figure beside."""
-    mixed, sizes = mixed_share(texts)
-    share = 100 * mixed.sum() / max(1.0, sizes.sum())
-    weights = sizes / max(1e-9, sizes.mean())
-    spread = interval(100 * (mixed / np.maximum(sizes, 1)) * weights) if len(texts) > 1 else None
-    counts = Counter(token for text in texts for token in tokens(text) if MIXED.match(token) or "." in token)
-    families = {
-        name: sum(n for token, n in counts.items() if pattern.search(token)) for name, pattern in FAMILIES.items()
-    }
-    article = [t for text in texts for t in text.lower().split() if ARTICLE_TOKEN.match(t)]
-    by_article = 100 * sum(bool(MIXED.match(t)) for t in article) / max(1, len(article))
-    top = [token for token, _ in counts.most_common(200) if MIXED.match(token)][:SHOWN]
-    reading = f"{share:.2f} % of the {whose}' tokens mix letters and digits" + (
-        f", such as {', '.join(top[:4])}." if top else "."
-    )
+def vocabulary_finding(texts: Sequence[str], language: str, seed: int, tokenizer: Tokenizer | None = None) -> Finding:
+    """R15: Kullback-Leibler divergence of the corpus' words from the web's, in nats, freed of its bias.
+
+    Estimated from as many words as `BUDGET`, less what as many words drawn from the web itself would seem to diverge:
+    else a large corpus is further away than a small one for its size alone.
+
+    Args:
+        tokenizer: the encoder's, to see how it breaks these words; None where it is not known.
+    """
+    code = code_of(language) if code_of(language) in wordfreq.available_languages() else code_of(ENGLISH)
+    corpus = _read(texts, code, seed)
+    size, rng = min(BUDGET, len(corpus.ids)), np.random.default_rng(seed)
+    if not size:
+        nothing = "There are no words."
+        return finding("R15-vocabulary", 0.0, None, nothing, known=False, tokens=0, terms={})
+    drawn = [_divergence(corpus, corpus.ids, size, rng) for _ in range(DRAWS)]
+    bias = _bias(code, size, seed)
+    value = float(np.mean(drawn)) - bias
+    around = _interval(corpus, size, value, rng)
+    counts = np.bincount(corpus.ids, minlength=len(corpus.words))
+    terms = _terms(corpus, counts)
+    strange = float(counts[corpus.web <= FLOOR].sum() / len(corpus.ids))
+    broken = fragments(dict(zip(corpus.words, counts.tolist(), strict=True)), code, tokenizer) if tokenizer else {}
+    reading = f"{value:.2f} nats from web text over {size:,} words; the words that contribute most are {', '.join(list(terms)[:5])}."
+    if broken:
+        reading += (
+            f" The encoder breaks a word into {broken['pieces']:.2f} pieces, words of the web into {broken['web']:.2f}"
+        )
+        reading += f": {', '.join(broken['most'][:3])}." if broken["most"] else "."
+    if size < LEAST:
+        reading += f" {size:,} words are fewer than the {LEAST:,} this needs."
     return finding(
-        id,
-        share,
-        spread,
-        reading,
-        examples=top,
-        families={k: v for k, v in families.items() if v},
-        article_filter=round(by_article, 3),
-    )
-
-
-def vocabulary_finding(texts: Sequence[str], language: str) -> Finding:
-    """R15: Kullback-Leibler divergence of the corpus' words from wordfreq's, in nats."""
-    counts = Counter(word for text in texts for word in WORD.findall(text.lower()))
-    total = max(1, sum(counts.values()))
-    code = code_of(language)
-    if code not in wordfreq.available_languages():
-        code = code_of(ENGLISH)
-    terms = {
-        word: n / total * math.log(n / total / max(wordfreq.word_frequency(word, code), FLOOR))
-        for word, n in counts.items()
-    }
-    divergence = sum(terms.values())
-    own = [word for word, n in counts.items() if n / total >= OWN * wordfreq.word_frequency(word, code)]
-    top = sorted(own, key=lambda word: -terms[word])[:SHOWN]
-    strange = sum(n for word, n in counts.items() if wordfreq.word_frequency(word, code) == 0) / total
-    reading = f"{divergence:.2f} nats from web text; the words that contribute most are {', '.join(top[:5])}."
-    return finding(
-        "R15-vocabulary", divergence, None, reading, terms={word: round(terms[word], 4) for word in top},
-        unknown_words=round(strange, 4), tokens=total, smoothing=f"words unknown to wordfreq get {FLOOR:g}",
+        "R15-vocabulary", value, around, reading, known=size >= LEAST, terms=terms, unknown_words=round(strange, 4),
+        tokens=len(corpus.ids), budget=size, bias=round(bias, 4), article=round(float(np.mean(drawn)), 4),
+        smoothing=f"words unknown to wordfreq get {FLOOR:g}", fragments=broken,
     )  # fmt: skip
+
+
+def fragments(counts: Mapping[str, int], code: str, tokenizer: Tokenizer) -> Json:
+    """Pieces that a tokenizer makes of a word: on average here, on average on the web, and the words most broken here."""
+    chosen = sorted(counts, key=lambda word: (-counts[word], word))[:COMMON]
+    here = dict(zip(chosen, map(len, tokenizer.offsets(chosen)), strict=True))
+    web = [word for word in wordfreq.top_n_list(code, 2 * COMMON) if WORD.fullmatch(word)][:COMMON]
+    shares = np.array([wordfreq.word_frequency(word, code) for word in web])
+    of_web = np.array([len(spans) for spans in tokenizer.offsets(web)])
+    weights = np.array([counts[word] for word in chosen])
+    worst = sorted(chosen, key=lambda word: -(here[word] - 1) * counts[word])[:SHOWN]
+    spans = {
+        word: "·".join(word[a:b] for a, b in row) for word, row in zip(worst, tokenizer.offsets(worst), strict=True)
+    }
+    return {
+        "pieces": float(np.average(list(here.values()), weights=weights)),
+        "web": float(np.average(of_web, weights=shares)),
+        "most": [spans[word] for word in worst if here[word] > 1],
+    }
+
+
+def _read(texts: Sequence[str], code: str, seed: int) -> _Corpus:
+    """Whole documents in random order until there are `POOL` words."""
+    web = _web(code)
+    numbers: dict[str, int] = {}
+    ids: list[int] = []
+    starts = []
+    for place in np.random.default_rng(seed).permutation(len(texts)):
+        starts.append(len(ids))
+        ids += [numbers.setdefault(word, len(numbers)) for word in WORD.findall(texts[place].lower())]
+        if len(ids) >= POOL:
+            break
+    shares = np.array([max(web.get(word, 0.0), FLOOR) for word in numbers], dtype=np.float64)
+    return _Corpus(tuple(numbers), np.array(ids, dtype=np.int64), np.array(starts, dtype=np.int64), shares)
+
+
+def _divergence(corpus: _Corpus, ids: Ints, size: int, rng: np.random.Generator) -> float:
+    """Of so many of these words, drawn without replacement."""
+    counts = np.bincount(rng.choice(ids, size, replace=False), minlength=len(corpus.words))
+    there = counts > 0
+    shares = counts[there] / size
+    return float((shares * np.log(shares / corpus.web[there])).sum())
+
+
+def _interval(corpus: _Corpus, size: int, value: float, rng: np.random.Generator) -> Interval:
+    """95 % by the spread of divergences over documents drawn again (a normal bootstrap interval)."""
+    drawn = []
+    for _ in range(RESAMPLES):
+        ids = corpus.of(rng.integers(0, len(corpus.starts), len(corpus.starts)))
+        drawn.append(_divergence(corpus, ids, min(size, len(ids)), rng) if len(ids) else 0.0)
+    half = 1.96 * float(np.std(drawn, ddof=1))
+    return Interval(value - half, value + half)
+
+
+def _terms(corpus: _Corpus, counts: Ints) -> dict[str, float]:
+    """The words that contribute most, among those that are this corpus' own, and how much each does."""
+    shares = counts / max(1, len(corpus.ids))
+    parts = shares * np.log(np.maximum(shares, FLOOR) / corpus.web)
+    own = np.flatnonzero(shares >= OWN * np.where(corpus.web > FLOOR, corpus.web, 0.0))
+    most = own[np.argsort(-parts[own], kind="stable")][:SHOWN]
+    return {corpus.words[place]: round(float(parts[place]), 4) for place in most}
+
+
+@functools.cache
+def _web(code: str) -> Mapping[str, float]:
+    """The web's words of a language and their shares, which sum to 1."""
+    found = {word: share for word, share in wordfreq.get_frequency_dict(code).items() if WORD.fullmatch(word)}
+    whole = math.fsum(found.values())
+    return {word: share / whole for word, share in found.items()}
+
+
+@functools.cache
+def _bias(code: str, size: int, seed: int) -> float:
+    """What so many words drawn from the web itself seem to diverge from it."""
+    shares = np.array(list(_web(code).values()))
+    counts = np.random.default_rng(seed).multinomial(size, shares, DRAWS)
+    found = []
+    for row in counts:
+        there = row > 0
+        found.append(float((row[there] / size * np.log(row[there] / size / shares[there])).sum()))
+    return float(np.mean(found))

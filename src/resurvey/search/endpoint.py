@@ -165,6 +165,7 @@ class EndpointEncoder:
         self._tokens: Named | Estimated = Named(endpoint.tokenizer) if endpoint.tokenizer else Estimated()
         self.limit = endpoint.tokens or self._tokens.limit or UNKNOWN_LIMIT
         self.limit_known = bool(endpoint.tokens or self._tokens.limit)
+        self.tokens_known = self._tokens.known
         prompts = max(len(spans) for spans in self.offsets(list(self._prompts.values())))
         self.max_tokens = max(1, self.limit - self._tokens.specials - prompts)
 
