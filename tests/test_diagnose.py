@@ -451,7 +451,13 @@ def test_with_stand_ins_nothing_about_quality_is_levelled(patient: Patient) -> N
 
 def test_without_queries_only_the_corpus_is_examined(patient: Patient) -> None:
     diagnosis = examine(dataclasses.replace(patient, queries=(), standin=True), silent)
-    assert [f.id for f in diagnosis.findings] == ["R14-corpus", "R15-vocabulary", "R10-spread", "R11-rogue"]
+    assert [f.id for f in diagnosis.findings] == [
+        "R14-corpus",
+        "R15-vocabulary",
+        "R10-spread",
+        "R11-rogue",
+        "R13-collision",
+    ]
 
 
 def test_in_a_small_corpus_neither_recall_nor_hubs_are_levelled() -> None:

@@ -327,3 +327,19 @@ def test_a_training_is_drawn_with_its_best_look(facts: dict[str, Any]) -> None:
     assert "While the encoder learned" in made
     assert made.count('<svg class="wide"') == render(facts).count('<svg class="wide"') + 1
     assert "learning" in slides(told)
+
+
+def test_words_with_another_meaning_are_shown_with_what_the_encoder_takes_them_for(facts: dict[str, Any]) -> None:
+    word = {
+        "term": "persistence<", "kind": "yours", "passages": 9, "collides": True, "bare": 0.5, "own": 0.8,
+        "web": ["keeping", "living"], "beside": ["registry", "startup"],
+        "senses": [{"passages": 5, "words": ["boot"], "example": "x"}, {"passages": 5, "words": [], "example": "a driver"}],
+    }  # fmt: skip
+    told = copy.deepcopy(facts)
+    (found,) = [f for f in told["findings"] if f["id"] == "R13-collision"]
+    found["evidence"] = {"terms": [word]}
+    text = Page(render(told)).text
+    assert "Which words mean something else here?" in text
+    assert "persistence< (yours)keeping, livingregistry, startupsense 1: bootsense 2: a driver" in text
+    found["evidence"] = {"terms": []}
+    assert "Which words mean something else here?" not in Page(render(told)).text

@@ -101,9 +101,11 @@ def diagnose(session: Session) -> Diagnosis:
             trial = session.trial
             runs = {name: trial.run(node) for name, node in baseline_nodes(trial.depth).items()}
             named = {"dense": runs[BASE], "lexical": runs[LEXICAL], "fused": runs[RRF]}
+            settings = session.settings
             patient = Patient(
-                trial.index, trial.queries, trial.qrels, named, trial.standin, session.settings.integer("seed")
-            )
+                trial.index, trial.queries, trial.qrels, named, trial.standin, settings.integer("seed"),
+                terms=settings.names("terms"),
+            )  # fmt: skip
             write_json(workspace.diagnosis, to_json(examine(patient, session.progress)))
     return diagnosis_from_json(read_json(workspace.diagnosis))
 

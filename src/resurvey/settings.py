@@ -82,6 +82,9 @@ TABLE: tuple[Setting, ...] = (
         "auto",
         "Language of the stemmer that the lexical index uses: a Snowball name, or what most documents are in (auto).",
     ),
+    Setting(
+        "terms", "", "Words of your own, with commas between, that are asked for a second meaning beside those found."
+    ),
     Setting("depth", 100, "Documents that each branch of a search contributes.", least=10),
     Setting(
         "exact_up_to",

@@ -9,13 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from resurvey.diagnose.codes import literal_finding
+from resurvey.diagnose.collision import collision_finding
 from resurvey.diagnose.failures import failures
 from resurvey.diagnose.geometry import rogue_finding, spread_finding
 from resurvey.diagnose.hubness import TOP, hub_finding
 from resurvey.diagnose.metadata import metadata_finding
 from resurvey.diagnose.retrieval import narrowness, rare_queries, retrieval_findings
 from resurvey.diagnose.scores import separation_finding
-from resurvey.diagnose.vocabulary import vocabulary_finding
+from resurvey.diagnose.terms import choose
+from resurvey.diagnose.vocabulary import vocabulary_finding, web_code
 from resurvey.search.dense import Dense, similarities
 from resurvey.search.fields import Fields
 from resurvey.search.index import Index
@@ -39,6 +41,8 @@ class Patient:
     seed: int
     rare: frozenset[str] | None = None
     """Queries with rare words; None where nobody has looked yet."""
+    terms: Sequence[str] = ()
+    """Words that the user wants looked at."""
 
 
 def examine(patient: Patient, progress: Progress) -> Diagnosis:
@@ -54,6 +58,8 @@ def examine(patient: Patient, progress: Progress) -> Diagnosis:
     findings.append(vocabulary_finding(texts, index.language, patient.seed, tokenizer))
     progress("examining geometry", 1, 3)
     findings += [spread_finding(index.truncated, patient.seed), rogue_finding(index.truncated, patient.seed)]
+    progress("reading words in their contexts", 1, 3)
+    findings.append(_collision(patient))
     if queries:
         findings.append(_separation(patient, queries, "truncated"))
         progress("examining retrieval", 2, 3)
@@ -91,6 +97,18 @@ def _failures(patient: Patient) -> Json:
     index = patient.index
     documents = {document.id: document for document in index.documents}
     return failures(patient.queries, patient.qrels, documents, patient.runs, index.encoder, index.language)
+
+
+def _collision(patient: Patient) -> Finding:
+    """Words that mean something else here."""
+    index = patient.index
+    texts, store, code = index.cut.texts, index.vectors, web_code(index.language)
+    return collision_finding(
+        choose(texts, code, patient.terms), texts,
+        asks=lambda words: store.vectors(words, "query"), reads=lambda words: store.vectors(words, "passage"),
+        finds=lambda vectors: index.nearest("passages").search(vectors, TOP)[0], passages=index.passages,
+        code=code, seed=patient.seed,
+    )  # fmt: skip
 
 
 def _separation(patient: Patient, queries: Sequence[Query], view: str) -> Finding:

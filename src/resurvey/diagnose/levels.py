@@ -46,6 +46,7 @@ BANDS: tuple[Band, ...] = (
     Band("R10-separation", "Relevant against random passages", "AUC", 0.95, 0.85, False, "hybrid", OURS),
     Band("R11-rogue", "Cosines made by three dimensions", "share", 0.2, 0.5, True, "center", OURS),
     Band("R12-hubs", "Documents in more than 20 of 100 top-10 lists", "documents", 0, 4, True, "center", ARTICLE_A),
+    Band("R13-collision", "Words that mean something else here", "% of the words looked at", 5, 15, True, "contrast", OURS),
     Band("R14-corpus", "Mixed letters-and-digits tokens, corpus", "% of tokens", 2, 8, True, "hybrid", ARTICLE_D),
     Band("R14-queries", "Mixed letters-and-digits tokens, queries", "% of tokens", 2, 8, True, "hybrid", ARTICLE_D),
     Band("R15-vocabulary", "Corpus vocabulary against web text", "KL, nats", 0.8, 2.0, True, "ranker", RECALIBRATED),

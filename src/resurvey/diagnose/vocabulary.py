@@ -60,7 +60,7 @@ def vocabulary_finding(texts: Sequence[str], language: str, seed: int, tokenizer
     Args:
         tokenizer: the encoder's, to see how it breaks these words; None where it is not known.
     """
-    code = code_of(language) if code_of(language) in wordfreq.available_languages() else code_of(ENGLISH)
+    code = web_code(language)
     corpus = _read(texts, code, seed)
     size, rng = min(BUDGET, len(corpus.ids)), np.random.default_rng(seed)
     if not size:
@@ -87,6 +87,11 @@ def vocabulary_finding(texts: Sequence[str], language: str, seed: int, tokenizer
         tokens=len(corpus.ids), budget=size, bias=round(bias, 4), article=round(float(np.mean(drawn)), 4),
         smoothing=f"words unknown to wordfreq get {FLOOR:g}", fragments=broken,
     )  # fmt: skip
+
+
+def web_code(language: str) -> str:
+    """ISO 639-1 code of a language that wordfreq knows: English's where it does not know it."""
+    return code_of(language) if code_of(language) in wordfreq.available_languages() else code_of(ENGLISH)
 
 
 def fragments(counts: Mapping[str, int], code: str, tokenizer: Tokenizer) -> Json:

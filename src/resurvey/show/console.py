@@ -45,7 +45,28 @@ def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
     head = Text.assemble(
         ("Is the embedding model the bottleneck? ", "bold"), f"{answer.short.capitalize()}: {answer.sentence}\n"
     )
-    return Group(head, made, *_failures(diagnosis), *_elsewhere(diagnosis), Text(f"\nJudged by {by}.", style="dim"))
+    return Group(
+        head,
+        made,
+        *_words(diagnosis),
+        *_failures(diagnosis),
+        *_elsewhere(diagnosis),
+        Text(f"\nJudged by {by}.", style="dim"),
+    )
+
+
+def _words(diagnosis: Diagnosis) -> list[RenderableType]:
+    """Words with another meaning here, or with two."""
+    rows = next((f.evidence["terms"] for f in diagnosis.findings if f.id == "R13-collision"), [])
+    if not rows:
+        return []
+    made = table("word", "your encoder reads it as", "here it stands beside")
+    for row in rows:
+        senses = [
+            f"\nsense {n}: {', '.join(sense['words'])}" for n, sense in enumerate(row["senses"], 1) if sense["words"]
+        ]
+        made.add_row(Text(row["term"], style="bold"), ", ".join(row["web"]), ", ".join(row["beside"]) + "".join(senses))
+    return [Text("\nWords that mean something else here, or two things\n", style="bold"), made]
 
 
 def _failures(diagnosis: Diagnosis) -> list[RenderableType]:

@@ -51,7 +51,9 @@ def render(facts: Json) -> str:
     readings = {name: evidence[id]["reading"] for name, id in READINGS.items() if id in evidence}
     hubs = evidence.get("R12-hubs", {}).get("evidence", {}).get("hubs", [])[:HUBS]
     failing = evidence.get("R18-ranking", {}).get("evidence", {}).get("failures", {})
+    words = evidence.get("R13-collision", {}).get("evidence", {}).get("terms", [])
     shown = facts | {
+        "words": words,
         "causes": failing.get("causes", []),
         "pictures": pictures,
         "readings": readings,
