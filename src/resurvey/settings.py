@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -235,9 +236,30 @@ def render(changed: Mapping[str, str | int | float]) -> str:
     lines = ["# Settings of this workspace. Remove the # of a line to change it.", ""]
     for row in TABLE:
         value = changed.get(row.name, row.default)
-        # TOML escapes as JSON does, but for the one control character that JSON lets stand.
-        shown = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        shown = _toml(value)
         mark = "" if row.name in changed else "# "
         choices = f" One of: {', '.join(row.choices)}." if row.choices else ""
         lines += [f"# {row.sentence}{choices}", f"{mark}{row.name} = {shown}", ""]
     return "\n".join(lines)
+
+
+def changed(text: str, name: str, value: str | int | float) -> str:
+    """A settings file with one row set, all else as it stands; a row that is not there is added.
+
+    Raises:
+        ResurveyError: when there is no such setting, or it cannot have the value.
+    """
+    row = next((row for row in TABLE if row.name == name), None)
+    wrong = "is not a setting" if row is None else _problem(row, value)
+    if wrong is not None:
+        raise ResurveyError([Problem(f"`{name}`", wrong)], f"mend {FILE}")
+    line = f"{name} = {_toml(value)}"
+    found = re.search(rf"^{name}\s*=.*$", text, re.MULTILINE) or re.search(rf"^# {name} = .*$", text, re.MULTILINE)
+    if found:
+        return f"{text[: found.start()]}{line}{text[found.end() :]}"
+    return f"{text.rstrip()}\n\n{line}\n".lstrip("\n")
+
+
+def _toml(value: str | int | float) -> str:
+    """A value as TOML; it escapes as JSON does, but for the one control character that JSON lets stand."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -24,6 +24,30 @@ def check(root: Dir, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def chunks(
+    root: Dir,
+    sizes: Annotated[str, typer.Option("--sizes", help="Tokens of a passage to compare, with commas between.")] = "",
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Set the best size in resurvey.toml, if one is better.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare passage sizes on your judged queries, scored by documents; `--adopt` takes the best."""
+    from resurvey import chunking
+
+    try:
+        named = [int(size) for size in sizes.split(",") if size.strip()]
+    except ValueError as error:
+        raise typer.BadParameter(f"{sizes!r} must be whole numbers with commas between, such as 64,128") from error
+    with session_of(root, quiet=as_json, writes=True) as session:
+        facts = chunking.compare_sizes(session, named)
+        facts["adopted"] = adopt and chunking.adopt(session, facts)
+    from resurvey.show.sizes import sizes_table
+
+    show(as_json, facts, sizes_table(facts, str(root)))
+
+
+@app.command()
 def status(root: Dir, as_json: AsJson = False) -> None:
     """One screen: what was brought, what is done, what is live, what comes next."""
     from resurvey.show.console import status_table

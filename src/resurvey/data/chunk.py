@@ -1,8 +1,9 @@
 """Documents to passages, cut where the encoder's own tokenizer says.
 
-A document that fits is one passage. A longer one becomes windows of tokens, cut after a sentence
-where one ends late enough in the window, each with the document's title before it. Judgments and
-runs stay on documents, so cutting anew carries them over. Knows nothing about vectors.
+A document that fits is one passage. A longer one becomes windows of tokens, each with the document's title before
+it. A window ends where the document itself does something new (a heading, a paragraph, a definition), else after a
+sentence, where either comes late enough. Judgments and runs stay on documents, so cutting anew carries them over.
+Knows nothing about vectors.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from itertools import chain
 from resurvey.protocols import Tokenizer
 from resurvey.types import Document, Passage
 
+NEW_PART = re.compile(r"\n\s*\n|\n(?=#{1,6} |(?:async )?def |class |(?:export )?function |func |fn |=+\s|-{3,}\s)")
+"""A blank line, or a line that begins a section, a definition or a rule."""
 SENTENCE_END = re.compile(r"[.!?]['\")\]]*\s|\n")
 LATE_ENOUGH = 0.6
-"""Share of a window that must be full before a sentence end may close it early."""
+"""Share of a window that must be full before a break may close it early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,14 @@ def _windows(text: str, spans: Sequence[tuple[int, int]], room: int) -> list[tup
     if not spans:
         return [(0, len(text))]
     ends = [end for _, end in spans]
-    breaks = [match.end() for match in SENTENCE_END.finditer(text)]
+    breaks = [[match.end() for match in kind.finditer(text)] for kind in (NEW_PART, SENTENCE_END)]
     windows: list[tuple[int, int]] = []
     first = 0
     while first < len(spans):
         last = min(first + room, len(spans))
         if last < len(spans):
-            last = _sentence_end(spans, ends, breaks, first, last) or _between_characters(spans, first, last)
+            found = (_stop(spans, ends, places, first, last) for places in breaks)
+            last = next(filter(None, found), None) or _between_characters(spans, first, last)
         windows.append((spans[first][0], spans[last - 1][1]))
         first = last
     return windows
@@ -88,10 +92,10 @@ def _between_characters(spans: Sequence[tuple[int, int]], first: int, last: int)
     return next((place for place in places if spans[place][0] >= spans[place - 1][1]), len(spans))
 
 
-def _sentence_end(
+def _stop(
     spans: Sequence[tuple[int, int]], ends: Sequence[int], breaks: Sequence[int], first: int, last: int
 ) -> int | None:
-    """The token to stop before, so that the window ends with a sentence; None when none ends late enough."""
+    """The token to stop before, so that the window ends at a break; None when none comes late enough."""
     place = bisect_right(breaks, spans[last][0])
     if place == 0:
         return None

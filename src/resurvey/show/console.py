@@ -57,7 +57,7 @@ def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
 
 def _words(diagnosis: Diagnosis) -> list[RenderableType]:
     """Words with another meaning here, or with two."""
-    rows = next((f.evidence["terms"] for f in diagnosis.findings if f.id == "R13-collision"), [])
+    rows: list[Json] = next((f.evidence["terms"] for f in diagnosis.findings if f.id == "R13-collision"), [])
     if not rows:
         return []
     made = table("word", "your encoder reads it as", "here it stands beside")

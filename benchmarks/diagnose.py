@@ -1,0 +1,95 @@
+"""The diagnosis measured: what it says of real collections, and what it costs at scale.
+
+    python benchmarks/diagnose.py findings [--data FOLDER] [--only NAME ...]    # the table of docs/diagnose.md
+    python benchmarks/diagnose.py scale [--data FOLDER] [--sizes 1000 10000 100000]
+
+`findings` runs `resurvey init` and `resurvey diagnose` as a user would, with train and dev judgments; test judgments stay
+closed. `scale` examines passages that are embedded already: seconds of each step, and memory above what opening took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from contest.source import HERE, commit, resurvey
+from contest.task import COLLECTIONS, Choice, task
+from work import examining, lexical
+
+SHOWN = (
+    "R14-corpus", "R14-queries", "R15-vocabulary", "R10-spread", "R11-rogue", "R13-collision", "R10-separation", "R12-hubs",
+    "R19-quality", "R16-lift", "R17-literal-lift", "R18-recall", "R18-ranking", "R20-metadata",
+)  # fmt: skip
+MARKS = {"healthy": "", "suspect": " *", "confirmed": " **", "unknown": " ?"}
+
+
+def main() -> None:
+    """Print one of the two tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("findings", "scale"))
+    parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
+    parser.add_argument("--only", nargs="*", choices=COLLECTIONS)
+    parser.add_argument("--sizes", type=int, nargs="*", default=[1_000, 10_000, 100_000])
+    arguments = parser.parse_args()
+    print(f"commit {commit()}\n")
+    if arguments.what == "scale":
+        scale(arguments.data, arguments.sizes)
+    else:
+        findings(arguments.data, arguments.only or COLLECTIONS)
+
+
+def findings(data: Path, names: tuple[str, ...]) -> None:
+    """A row for every finding, a column for every collection; then what each diagnosis answers and names."""
+    found = {name: _diagnosed(data / name) for name in names}
+    print("| finding | " + " | ".join(found) + " |\n|---" + "|---" * len(found) + "|")
+    for id in SHOWN:
+        cells = [_cell(diagnosis, id) for diagnosis in found.values()]
+        title = next((f["title"] for d in found.values() for f in d["findings"] if f["id"] == id), id)
+        print(f"| {title} ({id}) | " + " | ".join(cells) + " |")
+    for name, diagnosis in found.items():
+        print(f"\n**{name}.** {diagnosis['bottleneck']['short']}: {diagnosis['bottleneck']['sentence']}")
+        for row in diagnosis["findings"]:
+            print(f"- {row['id']} ({row['level']}): {row['reading']}")
+        for row in diagnosis.get("elsewhere", []):
+            if row["holds"] == "yes":
+                print(f"- elsewhere: {row['observed']}: {row['problem']} ({row['evidence']})")
+
+
+def _diagnosed(folder: Path) -> dict[str, Any]:
+    """What `resurvey diagnose --json` says of one collection."""
+    chosen = task(folder, Choice())
+    with tempfile.TemporaryDirectory() as place:
+        given = chosen.write(Path(place) / "in")
+        arguments = ["--beir", str(given)] if chosen.brought else ["--corpus", str(given / "corpus.jsonl")]
+        resurvey("init", f"{place}/work", *arguments)
+        found: dict[str, Any] = json.loads(resurvey("diagnose", f"{place}/work", "--json"))
+        return found
+
+
+def _cell(diagnosis: dict[str, Any], id: str) -> str:
+    row = next((row for row in diagnosis["findings"] if row["id"] == id), None)
+    if row is None or row["value"] is None:
+        return "–"
+    around = f" ({row['interval']['low']:.3g} to {row['interval']['high']:.3g})" if row["interval"] else ""
+    return f"{row['value']:.3g}{around}{MARKS[row['level']]}"
+
+
+def scale(data: Path, sizes: list[int]) -> None:
+    """A row for every number of passages."""
+    print(
+        "| passages | searching | hubs and pairs | examining | memory above opening | vectors |\n|---|---|---|---|---|---|"
+    )
+    for size in sizes:
+        texts, queries = lexical.texts_and_queries(data, size)
+        with tempfile.TemporaryDirectory() as folder:
+            examining.build(Path(folder), texts, queries)
+            found = examining.measured(Path(folder))
+        seconds = " | ".join(f"{found['seconds'][step]:.1f} s" for step in ("searching", "hubs and pairs", "examining"))
+        print(f"| {size:,} | {seconds} | {found['megabytes']:,.0f} MB | {found['vectors']:,.0f} MB |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
