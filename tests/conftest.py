@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -24,6 +24,7 @@ from resurvey.workspace import Artefacts
 
 if TYPE_CHECKING:
     from classroom import Make
+    from playwright.sync_api import Browser
 
 WORDS = [
     "valve",
@@ -214,12 +215,10 @@ def builder(index: Index, tmp_path: Path) -> Builder:
     return Builder(index, Artefacts(tmp_path / "artefacts"))
 
 
-@pytest.fixture
-def beir_folder(
-    tmp_path: Path, documents: tuple[Document, ...], queries: tuple[Query, ...], qrels: dict[str, dict[str, int]]
+def write_beir(
+    folder: Path, documents: tuple[Document, ...], queries: tuple[Query, ...], qrels: dict[str, dict[str, int]]
 ) -> Path:
-    """The twenty documents, sixty queries and their judgments as a BEIR folder: 42 train, 18 dev."""
-    folder = tmp_path / "beir"
+    """Documents, queries and their judgments as a BEIR folder: seven of ten queries train, three dev."""
     (folder / "qrels").mkdir(parents=True)
     rows = [{"_id": d.id, "title": d.title, "text": d.text, "metadata": dict(d.metadata)} for d in documents]
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -231,6 +230,14 @@ def beir_folder(
             "query-id\tcorpus-id\tscore\n" + "\n".join(lines) + "\n", encoding="utf-8"
         )
     return folder
+
+
+@pytest.fixture
+def beir_folder(
+    tmp_path: Path, documents: tuple[Document, ...], queries: tuple[Query, ...], qrels: dict[str, dict[str, int]]
+) -> Path:
+    """The twenty documents, sixty queries and their judgments as a BEIR folder: 42 train, 18 dev."""
+    return write_beir(tmp_path / "beir", documents, queries, qrels)
 
 
 Write = Callable[[str, str], Path]
@@ -262,3 +269,20 @@ def make(
     monkeypatch.setattr(school, "SURPLUS", 10)
     monkeypatch.setattr(school, "dials_for", quick)
     return classroom(tmp_path, encoder, plain_settings)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium. Without it these tests are skipped, but never where CI=true."""
+    try:
+        import browser
+    except ImportError as error:
+        _without(f"{error}: pip install 'resurvey[dev]'")
+    if not Path(browser.CHROMIUM).exists():
+        _without(f"{browser.CHROMIUM} is not there: apt-get install chromium, or make test as root")
+    with browser.chromium() as running:
+        yield running
+
+
+def _without(reason: str) -> NoReturn:
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)

@@ -100,7 +100,7 @@ def test_every_command_is_tested_here() -> None:
     named = {command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback}
     assert named == {
         "init", "diagnose", "decide", "treat", "run", "evaluate", "rank", "search", "status", "report", "promote", "rollback",
-        "doctor", "demo", "export", "check",
+        "doctor", "demo", "export", "check", "chunks", "map",
     }  # fmt: skip
 
 

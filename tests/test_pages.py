@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -24,23 +22,6 @@ if TYPE_CHECKING:
 WIDTHS, SCHEMES = (390, 1024, 1920), ("light", "dark")
 EVIL = "<script>fetch('https://example.org/')</script>"
 LONG = "a-name-without-any-place-to-break-it-" * 4
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium. Without it these tests are skipped, but never where CI=true."""
-    try:
-        import browser
-    except ImportError as error:
-        _without(f"{error}: pip install 'resurvey[dev]'")
-    if not Path(browser.CHROMIUM).exists():
-        _without(f"{browser.CHROMIUM} is not there: apt-get install chromium, or make test as root")
-    with browser.chromium() as running:
-        yield running
-
-
-def _without(reason: str) -> NoReturn:
-    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,29 @@
+"""The map's page: facts, styles and script in one file; no request leaves it. Measures nothing."""
+
+from __future__ import annotations
+
+import json
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from resurvey.types import Json
+
+
+def render(facts: Json) -> str:
+    """The page for a chart. What texts hold cannot end the script that they are in."""
+    environment = Environment(
+        loader=PackageLoader("resurvey.show"), autoescape=select_autoescape(), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    told = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+    for sign, code in (
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+    ):
+        told = told.replace(sign, code)
+    shown = {name: facts[name] for name in ("workspace", "encoder", "all", "fields")}
+    counts = {name: len(facts[name]["x"]) for name in ("passages", "queries", "words")}
+    return environment.get_template("map.html").render(**shown, drawn=counts, data=Markup(told)).lstrip()
