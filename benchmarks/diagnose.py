@@ -17,6 +17,9 @@ from typing import Any
 
 from contest.source import HERE, commit, resurvey
 from contest.task import COLLECTIONS, Choice, task
+from resurvey.diagnose.answer import bottleneck
+from resurvey.diagnose.elsewhere import elsewhere
+from resurvey.types import diagnosis_from_json
 from work import examining, lexical
 
 SHOWN = (
@@ -50,10 +53,12 @@ def findings(data: Path, names: tuple[str, ...]) -> None:
         title = next((f["title"] for d in found.values() for f in d["findings"] if f["id"] == id), id)
         print(f"| {title} ({id}) | " + " | ".join(cells) + " |")
     for name, diagnosis in found.items():
-        print(f"\n**{name}.** {diagnosis['bottleneck']['short']}: {diagnosis['bottleneck']['sentence']}")
+        whole = diagnosis_from_json(diagnosis)
+        answer = bottleneck(whole)
+        print(f"\n**{name}.** {answer.short}: {answer.sentence}")
         for row in diagnosis["findings"]:
             print(f"- {row['id']} ({row['level']}): {row['reading']}")
-        for row in diagnosis.get("elsewhere", []):
+        for row in elsewhere(whole):
             if row["holds"] == "yes":
                 print(f"- elsewhere: {row['observed']}: {row['problem']} ({row['evidence']})")
 
