@@ -15,7 +15,7 @@ from test_cli import call
 
 from resurvey import chunking, loop, settings
 from resurvey.data.chunk import cut
-from resurvey.data.read import beir
+from resurvey.data.read import Sources, beir
 from resurvey.errors import ResurveyError
 from resurvey.search.encode import SentenceEncoder
 from resurvey.session import Session
@@ -95,9 +95,8 @@ def test_sizes_that_cannot_be_are_all_named_at_once(session: Session) -> None:
 
 
 def test_too_few_judged_queries_are_said(model_folder: Path, tmp_path: Path, long_folder: Path) -> None:
-    loop.init(tmp_path / "ws", beir(long_folder), {"model": str(model_folder)})
+    loop.init(tmp_path / "ws", Sources(long_folder / "corpus.jsonl"), {"model": str(model_folder)})
     session = Session(Workspace.open(tmp_path / "ws"))
-    session.collection = session.collection.__class__(session.collection.documents, {}, {}, {}, "")  # type: ignore[misc]
     with pytest.raises(ResurveyError, match="0 judged queries are too few"):
         chunking.compare_sizes(session, [16])
 

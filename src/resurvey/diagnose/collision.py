@@ -13,11 +13,11 @@ from typing import TypeAlias
 
 import numpy as np
 import wordfreq
-from scipy.stats import rankdata
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from resurvey.diagnose.levels import finding
+from resurvey.diagnose.scores import auc
 from resurvey.diagnose.terms import WORD, Background, Term, background, contexts, distinguishing
 from resurvey.types import Finding, Floats, Interval, Ints, Json
 
@@ -117,7 +117,7 @@ def readings(terms: Sequence[Term], bare: Floats, around: Floats, owners: Ints) 
         mine, others = around[owners == place], around[owners != place]
         left = (mine.sum(axis=0) - mine) / (len(mine) - 1)  # the middle of all but each
         own = float(np.mean([(others @ middle < one @ middle).mean() for one, middle in zip(mine, left, strict=True)]))
-        found.append(Read(term, _auc(mine @ bare[place], others @ bare[place]), own))
+        found.append(Read(term, auc(mine @ bare[place], others @ bare[place]), own))
     return found
 
 
@@ -137,11 +137,6 @@ def _interval(
         drawn.append(100 * sum(one.collides for one in found) / len(found))
     wide = 1.96 * float(np.std(drawn, ddof=1))
     return Interval(max(0.0, value - wide), min(100.0, value + wide))
-
-
-def _auc(above: Floats, below: Floats) -> float:
-    ranks = rankdata(np.concatenate([above, below]))
-    return float((ranks[: len(above)].sum() - len(above) * (len(above) + 1) / 2) / (len(above) * len(below)))
 
 
 def _senses(rows: Floats, word: str, texts: Sequence[str]) -> list[Json]:

@@ -43,7 +43,7 @@ def hub_finding(run: Run, documents: Sequence[Document], centred: Run | None = N
         centred: what the same queries find where the vectors' mean is taken off; shown beside.
     """
     counts = appearances(run)
-    occurrences = np.array([counts.get(document.id, 0) for document in documents], dtype=np.float64)
+    occurrences = _occurrences(counts, documents)
     lists = max(1, len(run))
     hubs = [(id, n) for id, n in counts.most_common() if is_hub(n, run)]
     titles = {document.id: document.title or document.text[:60] for document in documents}
@@ -78,8 +78,13 @@ def hub_finding(run: Run, documents: Sequence[Document], centred: Run | None = N
 def _after(run: Run, documents: Sequence[Document]) -> Json:
     """Hubs and skewness of another run over the same documents."""
     counts = appearances(run)
-    occurrences = np.array([counts.get(document.id, 0) for document in documents], dtype=np.float64)
-    return {"hubs": sum(is_hub(lists, run) for lists in counts.values()), "skewness": _skewness(occurrences)}
+    hubs = sum(is_hub(lists, run) for lists in counts.values())
+    return {"hubs": hubs, "skewness": _skewness(_occurrences(counts, documents))}
+
+
+def _occurrences(counts: Counter[str], documents: Sequence[Document]) -> Doubles:
+    """(documents,): in how many lists each is, those in none among them."""
+    return np.array([counts.get(document.id, 0) for document in documents], dtype=np.float64)
 
 
 def _skewness(occurrences: Doubles) -> float:

@@ -38,7 +38,7 @@ ARTICLE_A = "article A, its threshold"
 ARTICLE_D = "article D, its threshold"
 OURS = "ours, provisional"
 RECALIBRATED = (
-    "ours, recalibrated (docs/diagnose.md); article D says 1.0 and 2.5 of a figure that grows with the corpus"
+    "ours, recalibrated (docs/decisions.md); article D says 1.0 and 2.5 of a figure that grows with the corpus"
 )
 
 BANDS: tuple[Band, ...] = (

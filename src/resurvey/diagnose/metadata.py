@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 
 from resurvey.data.split import folds
 from resurvey.diagnose.levels import band, finding
+from resurvey.diagnose.scores import auc
 from resurvey.evaluate.compare import interval
 from resurvey.search.fields import Field, Fields
 from resurvey.types import Bools, Doubles, Finding, Interval, Ints, Json, Qrels, Query, Run
@@ -85,7 +86,7 @@ def _aucs(field: Field, cases: Sequence[_Case], side: Ints) -> Doubles:
         for case, s in zip(cases, side, strict=True):
             right, wrong = (rows[field.present[rows]] for rows in (case.right, case.wrong))
             if s == half and len(right) and len(wrong):
-                found.append(_auc(scores[right], scores[wrong]))
+                found.append(auc(scores[right], scores[wrong]))
     return np.array(found)
 
 
@@ -130,9 +131,3 @@ def _prefers(field: Field, cases: Sequence[_Case]) -> str:
     return {True: {"date": "newer", "number": "higher"}, False: {"date": "older", "number": "lower"}}[bool(high)][
         field.kind
     ]
-
-
-def _auc(above: Doubles, below: Doubles) -> float:
-    """How often one of `above` is larger than one of `below`; ties count half."""
-    wins = (above[:, None] > below[None]).mean() + 0.5 * (above[:, None] == below[None]).mean()
-    return float(wins)

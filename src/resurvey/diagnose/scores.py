@@ -49,7 +49,7 @@ def separation_finding(
         others = np.setdiff1d(rng.integers(0, similar.shape[1], RANDOM_PASSAGES), right)
         if not right or not len(others):
             continue
-        values.append(_auc(similar[place, right], similar[place, others]))
+        values.append(auc(similar[place, right], similar[place, others]))
         wrong = [column for column, grade in judged.items() if grade == 0]
         for name, columns in (("relevant", right), ("judged irrelevant", wrong), ("random", others)):
             cosines[name].append(similar[place, columns])
@@ -113,7 +113,8 @@ def _histograms(cosines: Mapping[str, Sequence[Floats]]) -> dict[str, list[int]]
     }
 
 
-def _auc(above: Floats, below: Floats) -> float:
+def auc(above: Floats | Doubles, below: Floats | Doubles) -> float:
+    """How often one of these scores is above one of those, equal ones counting half (the area under the curve)."""
     ranks: Doubles = rankdata(np.concatenate([above, below]))
     wins = ranks[: len(above)].sum() - len(above) * (len(above) + 1) / 2
     return float(wins / (len(above) * len(below)))

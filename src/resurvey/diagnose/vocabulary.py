@@ -130,10 +130,14 @@ def _read(texts: Sequence[str], code: str, seed: int) -> _Corpus:
 
 def _divergence(corpus: _Corpus, ids: Ints, size: int, rng: np.random.Generator) -> float:
     """Of so many of these words, drawn without replacement."""
-    counts = np.bincount(rng.choice(ids, size, replace=False), minlength=len(corpus.words))
+    return _kullback(np.bincount(rng.choice(ids, size, replace=False), minlength=len(corpus.words)), corpus.web)
+
+
+def _kullback(counts: Ints, web: Doubles) -> float:
+    """Divergence of counted words from the web's shares of them, in nats."""
     there = counts > 0
-    shares = counts[there] / size
-    return float((shares * np.log(shares / corpus.web[there])).sum())
+    shares = counts[there] / counts.sum()
+    return float((shares * np.log(shares / web[there])).sum())
 
 
 def _interval(corpus: _Corpus, size: int, value: float, rng: np.random.Generator) -> Interval:
@@ -168,8 +172,4 @@ def _bias(code: str, size: int, seed: int) -> float:
     """What so many words drawn from the web itself seem to diverge from it."""
     shares = np.array(list(_web(code).values()))
     counts = np.random.default_rng(seed).multinomial(size, shares, DRAWS)
-    found = []
-    for row in counts:
-        there = row > 0
-        found.append(float((row[there] / size * np.log(row[there] / size / shares[there])).sum()))
-    return float(np.mean(found))
+    return float(np.mean([_kullback(row, shares) for row in counts]))

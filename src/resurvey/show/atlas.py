@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from resurvey.show.report import templates
 from resurvey.types import Json
 
 
 def render(facts: Json) -> str:
     """The page for a chart. What texts hold cannot end the script that they are in."""
-    environment = Environment(
-        loader=PackageLoader("resurvey.show"), autoescape=select_autoescape(), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     told = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
     for sign, code in (
         ("<", "\\u003c"),
@@ -26,4 +23,4 @@ def render(facts: Json) -> str:
         told = told.replace(sign, code)
     shown = {name: facts[name] for name in ("workspace", "encoder", "all", "fields")}
     counts = {name: len(facts[name]["x"]) for name in ("passages", "queries", "words")}
-    return environment.get_template("map.html").render(**shown, drawn=counts, data=Markup(told)).lstrip()
+    return templates().get_template("map.html").render(**shown, drawn=counts, data=Markup(told)).lstrip()

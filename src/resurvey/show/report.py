@@ -32,11 +32,16 @@ GLOSSARY = (
 )
 
 
-def render(facts: Json) -> str:
-    """The page for what `gather` found."""
-    environment = Environment(
+def templates() -> Environment:
+    """The templates of all pages: whatever a text holds is escaped, and a name that nobody gave is an error."""
+    return Environment(
         loader=PackageLoader("resurvey.show"), autoescape=select_autoescape(), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+
+
+def render(facts: Json) -> str:
+    """The page for what `gather` found."""
+    environment = templates()
     environment.filters |= {"points": _points, "number": _number, "measured": _measured}
     evidence = {finding["id"]: finding for finding in facts["findings"]}
     pictures = {
