@@ -167,3 +167,13 @@ def test_a_finished_row_is_whole_or_not_there(tmp_path):
     source.save(path, {"a": 1})
     assert source.load(path) == {"a": 1}
     assert [found.name for found in path.parent.iterdir()] == ["row.json"]
+
+
+def test_what_was_embedded_is_brought_along_and_what_is_there_already_stays(tmp_path):
+    kept, work = tmp_path / "kept", tmp_path / "work"
+    for folder, name, text in ((kept, "a.npy", "old"), (kept, "b.npy", "old"), (work, "b.npy", "new")):
+        (folder / "vectors").mkdir(parents=True, exist_ok=True)
+        (folder / "vectors" / name).write_text(text)
+    ours._linked(kept, work)
+    found = {path.name: path.read_text() for path in (work / "vectors").iterdir()}
+    assert found == {"a.npy": "old", "b.npy": "new"}
