@@ -23,7 +23,20 @@ PACKAGE = ROOT / "src" / "resurvey"
 COMMANDS = ROOT / "docs" / "commands"
 TRANSCRIPT = ROOT / "docs" / "transcript.md"
 WIDTH = 80
-STORY = ("data", "search", "evaluate", "diagnose", "decide", "train", "treat", "promote", "show", "doctor", "cli")
+STORY = (
+    "data",
+    "search",
+    "evaluate",
+    "diagnose",
+    "decide",
+    "train",
+    "treat",
+    "promote",
+    "show",
+    "serve",
+    "doctor",
+    "cli",
+)
 
 
 def main() -> None:

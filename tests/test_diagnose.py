@@ -17,7 +17,7 @@ from resurvey.diagnose.retrieval import narrowness, rare_queries, retrieval_find
 from resurvey.diagnose.scores import separation_finding
 from resurvey.search.builder import Builder
 from resurvey.search.index import Index
-from resurvey.treat.ladder import BASE, LEXICAL, RRF, baseline_nodes
+from resurvey.search.recipe import BASE, LEXICAL, RRF, untouched
 from resurvey.types import (
     Document,
     Finding,
@@ -419,7 +419,7 @@ def test_cosines_of_relevant_and_random_passages_overlap_by_their_shared_area() 
 
 @pytest.fixture
 def patient(index: Index, builder: Builder, queries: tuple[Query, ...], qrels: dict[str, dict[str, int]]) -> Patient:
-    nodes = baseline_nodes(20)
+    nodes = untouched(20)
     runs = {name: builder.node(nodes[key]).search(queries) for name, key in (("dense", BASE), ("lexical", LEXICAL), ("fused", RRF))}  # fmt: skip
     return Patient(index, queries, qrels, runs, standin=False, seed=SEED)
 

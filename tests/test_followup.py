@@ -9,10 +9,11 @@ from classroom import Make
 
 from resurvey.diagnose.cures import cures
 from resurvey.followup import followed
+from resurvey.search.recipe import BASE, untouched
 from resurvey.treat.attempt import Attempt
 from resurvey.treat.catalog import row
 from resurvey.treat.contrast import contrast
-from resurvey.treat.ladder import BASE, Rung, baseline_nodes, climb
+from resurvey.treat.ladder import Rung, climb
 from resurvey.types import Diagnosis, Finding, Interval, Json, Level
 
 
@@ -76,4 +77,4 @@ def test_a_rung_that_moves_no_map_leaves_geometry_alone(make: Make) -> None:
     (tried,) = climb(trial, [row("hybrid")])
     told = followed(trial, [replace(tried, kept=True)])
     assert {f["id"] for f in told[0]}.isdisjoint({"R10-spread", "R10-separation", "R11-rogue", "R15-vocabulary"})
-    assert baseline_nodes(trial.depth)[BASE]["stage"] == "dense"
+    assert untouched(trial.depth)[BASE]["stage"] == "dense"

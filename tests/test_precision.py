@@ -9,7 +9,7 @@ import pytest
 from conftest import make_model
 
 from resurvey import loop, precision, settings
-from resurvey import session as session_module
+from resurvey import opened as session_module
 from resurvey.data.read import beir
 from resurvey.errors import ResurveyError
 from resurvey.precision import CALIBRATION, CHECKED, KEPT, Sample, compare, int8, sample

@@ -112,9 +112,9 @@ Attempts = dict[tuple[str, str], tuple[Trial, State, Attempt | Nothing]]
 
 def start(trial: Trial, treatment: str = "") -> State:
     """Where the ladder stands when it comes to a treatment: identifiers join words that are searched."""
-    nodes = ladder.baseline_nodes(trial.depth)
-    root = nodes[ladder.RRF if treatment == "identifiers" else ladder.BASE]
-    return State(root, trial.run(root), nodes[ladder.BASE], recipe.lexical(trial.depth))
+    nodes = recipe.untouched(trial.depth)
+    root = nodes[recipe.RRF if treatment == "identifiers" else recipe.BASE]
+    return State(root, trial.run(root), nodes[recipe.BASE], recipe.lexical(trial.depth))
 
 
 def flat(run: Run) -> dict[str, list[tuple[str, float]]]:
@@ -297,7 +297,7 @@ def reason(answer: Attempt | Nothing) -> str:
 @pytest.mark.parametrize("name", ["passages", "center"])
 def test_the_dense_branch_is_not_changed_after_others_joined_it(name: str, makers: dict[str, Make]) -> None:
     trial = makers["judged"]()
-    fused = ladder.baseline_nodes(trial.depth)[ladder.RRF]
+    fused = recipe.untouched(trial.depth)[recipe.RRF]
     joined = replace(start(trial), root=fused, run=trial.run(fused))
     assert "decided before others join it" in reason(row(name).attempt(trial, joined))
     assert reason(hybrid(trial, joined)) == "lexical and dense are fused already"

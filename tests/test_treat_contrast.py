@@ -10,11 +10,12 @@ import pytest
 from classroom import Make, kin_of
 
 from resurvey.data.split import folds
+from resurvey.search import recipe
 from resurvey.search.encode import SentenceEncoder, load
 from resurvey.search.index import open_index
 from resurvey.settings import Settings
 from resurvey.train import fit
-from resurvey.treat import ladder, school
+from resurvey.treat import school
 from resurvey.treat.attempt import Attempt, Nothing
 from resurvey.treat.contrast import contrast
 from resurvey.treat.lesson import alike, held_out_of, kindred, parted, task_of
@@ -125,7 +126,7 @@ def test_few_queries_are_passed_over_more_often_and_looked_at_less(make: Make, m
 
 def test_what_it_cannot_do_it_says(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     trial, state = make(1500)
-    fused = ladder.baseline_nodes(trial.depth)[ladder.RRF]
+    fused = recipe.untouched(trial.depth)[recipe.RRF]
     for other, reason in (
         (replace(trial, groups=("title",) * len(trial.queries)), "no judged queries"),
         (trial, "before others join"),

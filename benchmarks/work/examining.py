@@ -23,9 +23,9 @@ from resurvey.diagnose.hubness import hub_finding
 from resurvey.protocols import Kind
 from resurvey.search.builder import Builder
 from resurvey.search.index import Index, open_index
+from resurvey.search.recipe import BASE, LEXICAL, RRF, untouched
 from resurvey.search.tokens import Estimated
 from resurvey.settings import Settings, defaults
-from resurvey.treat.ladder import BASE, LEXICAL, RRF, baseline_nodes
 from resurvey.types import Document, Floats, Query, Run, silent
 from resurvey.workspace import Artefacts, read_json, write_json
 from work.mining import _peak
@@ -92,7 +92,7 @@ def _child(folder: Path) -> dict[str, Any]:
     before = _peak()
     steps: dict[str, float] = {}
     started = time.perf_counter()
-    nodes = baseline_nodes(100)
+    nodes = untouched(100)
     named = {"dense": BASE, "lexical": LEXICAL, "fused": RRF}
     runs = {name: Run(name, builder.node(nodes[key]).search(queries).rankings) for name, key in named.items()}
     steps["searching"] = time.perf_counter() - started

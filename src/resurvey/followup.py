@@ -11,7 +11,8 @@ from dataclasses import replace
 from resurvey.diagnose.cures import short
 from resurvey.diagnose.examine import Patient, follow_up, rare
 from resurvey.search.fuse import ReciprocalRank, fuse
-from resurvey.treat.ladder import BASE, LEXICAL, Rung, baseline_nodes
+from resurvey.search.recipe import BASE, LEXICAL, untouched
+from resurvey.treat.ladder import Rung
 from resurvey.treat.trial import Trial
 from resurvey.types import Finding, Json, Run
 
@@ -20,7 +21,7 @@ def followed(trial: Trial, rungs: Sequence[Rung]) -> dict[int, list[Json]]:
     """For the place of every rung that was kept, the findings as it left them."""
     trial.progress("Taking the findings again", 0, 1)
     some = rare(trial.index, trial.queries)
-    words = Run(LEXICAL, trial.run(baseline_nodes(trial.depth)[LEXICAL]).rankings)
+    words = Run(LEXICAL, trial.run(untouched(trial.depth)[LEXICAL]).rankings)
     found = {}
     for place, rung in enumerate(rungs):
         if rung.kept and rung.root and rung.run:

@@ -95,11 +95,11 @@ def diagnose(session: Session) -> Diagnosis:
     with _stage(workspace, "diagnose", base_key(session), workspace.diagnosis) as stale:
         if stale:
             from resurvey.diagnose.examine import Patient, examine
-            from resurvey.treat.ladder import BASE, LEXICAL, RRF, baseline_nodes
+            from resurvey.search.recipe import BASE, LEXICAL, RRF, untouched
 
             session.progress("Diagnosing", 0, 1)
             trial = session.trial
-            runs = {name: trial.run(node) for name, node in baseline_nodes(trial.depth).items()}
+            runs = {name: trial.run(node) for name, node in untouched(trial.depth).items()}
             named = {"dense": runs[BASE], "lexical": runs[LEXICAL], "fused": runs[RRF]}
             settings = session.settings
             patient = Patient(
@@ -230,7 +230,7 @@ def _climb(session: Session, registry: Registry, steps: Sequence[str], key: str)
     """Try the steps one after another; every rung becomes a candidate. Returns what `ladder.json` says."""
     from resurvey.followup import followed
     from resurvey.promote.registry import ranked
-    from resurvey.search.recipe import recipe
+    from resurvey.search.recipe import BASE, recipe
     from resurvey.treat import ladder, school
     from resurvey.treat.catalog import row
 
@@ -242,7 +242,7 @@ def _climb(session: Session, registry: Registry, steps: Sequence[str], key: str)
         {found.name: found.scores for found in untouched},
         {found.name: ranked(found.run, judged) for found in untouched},
     )
-    parent, accepted, ids = ladder.BASE, [], []
+    parent, accepted, ids = BASE, [], []
     number = registry.next_number()
     rungs = ladder.corrected(list(ladder.climb(trial, rows)))
     taken = followed(trial, rungs)

@@ -14,6 +14,7 @@ from resurvey.data.read import read_queries
 from resurvey.errors import Problem, ResurveyError
 from resurvey.evaluate.compare import compare_all, holm
 from resurvey.evaluate.measures import MEASURES, Scores, score, score_mapping
+from resurvey.opened import Opened
 from resurvey.promote.choose import UNTOUCHED, Ladder, read_ladder
 from resurvey.promote.live import live, meant_by
 from resurvey.promote.registry import Registry
@@ -21,9 +22,7 @@ from resurvey.protocols import Retriever
 from resurvey.search.collapse import Collapsed
 from resurvey.search.conditions import mask
 from resurvey.search.filters import parse
-from resurvey.search.recipe import filtered, recipe
-from resurvey.session import Session
-from resurvey.treat.ladder import baseline_nodes
+from resurvey.search.recipe import filtered, recipe, untouched
 from resurvey.types import Comparison, Hit, Json, Query, Ranking, Run, to_json
 from resurvey.workspace import Workspace, write_bytes
 
@@ -42,7 +41,7 @@ class Evaluated:
     """How often the test side has been read, this time included; 0 for held-out scores."""
 
 
-def recipe_of(session: Session, name: str) -> tuple[str, Json]:
+def recipe_of(session: Opened, name: str) -> tuple[str, Json]:
     """The id and recipe behind `live`, `base`, `bm25`, `rrf`, a number or an id.
 
     Raises:
@@ -55,7 +54,7 @@ def recipe_of(session: Session, name: str) -> tuple[str, Json]:
             f"resurvey run {session.workspace.root}, or --candidate base",
         )
     if name in UNTOUCHED:
-        return name, recipe(baseline_nodes(session.settings.integer("depth"))[name], session.encoder)
+        return name, recipe(untouched(session.settings.integer("depth"))[name], session.encoder)
     candidate = Registry(session.workspace).get(name)
     if not candidate.recipe:
         raise ResurveyError(
@@ -64,13 +63,13 @@ def recipe_of(session: Session, name: str) -> tuple[str, Json]:
     return candidate.id, candidate.recipe
 
 
-def retriever_of(session: Session, name: str) -> tuple[str, Retriever]:
+def retriever_of(session: Opened, name: str) -> tuple[str, Retriever]:
     """The id and the built retriever of a candidate."""
     id, made = recipe_of(session, name)
     return id, session.builder.recipe(made)
 
 
-def rank(session: Session, queries: Path, output: Path, name: str, k: int) -> tuple[str, int]:
+def rank(session: Opened, queries: Path, output: Path, name: str, k: int) -> tuple[str, int]:
     """Write a TREC run over document ids for a file of queries; returns (candidate id, queries ranked)."""
     if output.is_dir():
         raise ResurveyError(
@@ -86,7 +85,7 @@ def rank(session: Session, queries: Path, output: Path, name: str, k: int) -> tu
     return id, len(asked)
 
 
-def run_file(session: Session, queries: Sequence[Query], name: str, k: int) -> tuple[str, bytes]:
+def run_file(session: Opened, queries: Sequence[Query], name: str, k: int) -> tuple[str, bytes]:
     """The id of a candidate, and the bytes of its TREC run: the `k` best documents of every query."""
     id, retriever = retriever_of(session, name)
     lines: list[str] = []
@@ -98,7 +97,7 @@ def run_file(session: Session, queries: Sequence[Query], name: str, k: int) -> t
     return id, ("\n".join(lines) + "\n").encode("utf-8")
 
 
-def search_all(session: Session, retriever: Retriever, queries: Sequence[Query]) -> Run:
+def search_all(session: Opened, retriever: Retriever, queries: Sequence[Query]) -> Run:
     """Search in blocks, with progress."""
     session.index.vectors.vectors([query.text for query in queries], "query", session.progress)
     rankings: dict[str, Ranking] = {}
@@ -108,7 +107,7 @@ def search_all(session: Session, retriever: Retriever, queries: Sequence[Query])
     return Run(retriever.name, rankings)
 
 
-def search(session: Session, text: str, name: str, k: int, where: str = "") -> tuple[str, list[Hit]]:
+def search(session: Opened, text: str, name: str, k: int, where: str = "") -> tuple[str, list[Hit]]:
     """The `k` best documents for one query, among those that pass a filter (`search/filters.py`).
 
     Raises:
@@ -122,7 +121,7 @@ def search(session: Session, text: str, name: str, k: int, where: str = "") -> t
     return id, list(session.builder.recipe(made).search([Query("q", text)])["q"].top(k))
 
 
-def twins(session: Session, name: str, documents: Sequence[str], where: str = "") -> dict[str, list[str]]:
+def twins(session: Opened, name: str, documents: Sequence[str], where: str = "") -> dict[str, list[str]]:
     """Near-duplicates that a pipeline leaves out beside the documents it shows; only those that pass the filter."""
     node = recipe_of(session, name)[1]["root"]
     while node["stage"] != "collapsed":
@@ -137,12 +136,12 @@ def twins(session: Session, name: str, documents: Sequence[str], where: str = ""
     return {document: others for document, others in found.items() if others}
 
 
-def evaluate(session: Session, names: Sequence[str], split: str) -> Evaluated:
+def evaluate(session: Opened, names: Sequence[str], split: str) -> Evaluated:
     """Measures with intervals: held-out scores of what was tried, or a counted read of the test side."""
     return _on_test(session, names) if split == "test" else _held_out(session, names)
 
 
-def _held_out(session: Session, names: Sequence[str]) -> Evaluated:
+def _held_out(session: Opened, names: Sequence[str]) -> Evaluated:
     """Nothing is searched again: a fitted candidate may not be scored on what it was fitted on."""
     ladder = read_ladder(session.workspace)
     asked = [_id(session, ladder, name) for name in names] or _scored(ladder.registry, ladder.facts["candidates"])
@@ -155,7 +154,7 @@ def _held_out(session: Session, names: Sequence[str]) -> Evaluated:
     )
 
 
-def _id(session: Session, ladder: Ladder, name: str) -> str:
+def _id(session: Opened, ladder: Ladder, name: str) -> str:
     name = meant_by(session.workspace, name)
     return name if name in ladder.baselines else ladder.registry.get(name).id
 
@@ -164,7 +163,7 @@ def _scored(registry: Registry, ids: Sequence[str]) -> list[str]:
     return [id for id in ids if registry.scores(id)]
 
 
-def _on_test(session: Session, names: Sequence[str]) -> Evaluated:
+def _on_test(session: Opened, names: Sequence[str]) -> Evaluated:
     queries = session.collection.judged("test")
     if not queries:
         raise ResurveyError(

@@ -15,6 +15,8 @@ from resurvey.types import Json
 from resurvey.workspace import canonical, digest
 
 FORMAT = 1
+BASE, LEXICAL, RRF = "base", "bm25", "rrf"
+"""The untouched pipelines' names."""
 
 
 def lexical(depth: int, identifiers: float = 0.0) -> Json:
@@ -31,6 +33,12 @@ def dense(depth: int, *, view: str = "passages", transform: str = "none", model:
     """
     node = {"stage": "dense", "view": view, "transform": transform, "depth": depth, **_of(model)}
     return {**node, "adapter": adapter} if adapter else node
+
+
+def untouched(depth: int) -> dict[str, Json]:
+    """The untouched pipelines: truncated documents searched by vectors, BM25, and both by reciprocal rank."""
+    by_vectors, by_words = dense(depth, view="truncated"), lexical(depth)
+    return {BASE: by_vectors, LEXICAL: by_words, RRF: fused([by_words, by_vectors], depth)}
 
 
 def characters(depth: int) -> Json:

@@ -16,6 +16,7 @@ import numpy as np
 from resurvey.evaluate.compare import compare, holm
 from resurvey.evaluate.measures import RECALL, Scores, score_mapping
 from resurvey.search import recipe
+from resurvey.search.recipe import BASE, LEXICAL, untouched
 from resurvey.treat.attempt import Nothing, State
 from resurvey.treat.catalog import Row
 from resurvey.treat.trial import Trial
@@ -23,7 +24,6 @@ from resurvey.types import Comparison, Json, Run, as_run
 
 LEAST_CHANGED = 5
 """Queries that must have changed before a gain can keep a rung: with one alone, gain and standard error are equal."""
-BASE, LEXICAL, RRF = "base", "bm25", "rrf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,9 @@ class Rung:
     recall: Scores | None = None
 
 
-def baseline_nodes(depth: int) -> dict[str, Json]:
-    """The untouched pipelines: truncated documents searched by vectors, BM25, and both by RRF."""
-    dense = recipe.dense(depth, view="truncated")
-    lexical = recipe.lexical(depth)
-    return {BASE: dense, LEXICAL: lexical, RRF: recipe.fused([lexical, dense], depth)}
-
-
 def baselines(trial: Trial, runs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[Baseline]:
     """Score the untouched pipelines and the user's own runs on the trial's queries."""
-    made = {name: (node, trial.run(node)) for name, node in baseline_nodes(trial.depth).items()}
+    made = {name: (node, trial.run(node)) for name, node in untouched(trial.depth).items()}
     found = [Baseline(name, node, trial.scores(run, name), run) for name, (node, run) in made.items()]
     measure = trial.settings.text("measure")
     qrels = {query.id: trial.qrels[query.id] for query in trial.queries}
@@ -74,7 +67,7 @@ def baselines(trial: Trial, runs: Mapping[str, Mapping[str, Mapping[str, float]]
 
 def climb(trial: Trial, rows: Sequence[Row]) -> Iterator[Rung]:
     """Try the rows in order from the untouched encoder; yields every rung as it is judged."""
-    nodes = baseline_nodes(trial.depth)
+    nodes = untouched(trial.depth)
     state = State(nodes[BASE], trial.run(nodes[BASE]), nodes[BASE], nodes[LEXICAL])
     before, reached = trial.scores(state.run, BASE), trial.scores(state.run, BASE, RECALL).mean
     for place, row in enumerate(rows):

@@ -1,0 +1,1 @@
+"""The service: what is live, over HTTP; it never trains."""
