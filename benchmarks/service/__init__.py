@@ -1,0 +1,1 @@
+"""Parts of the service's benchmark: a corpus of a size, a plain peer, a load."""
