@@ -290,7 +290,7 @@ class Workspace:
 
     def key(self, *parts: str) -> str:
         """A stage's key: its inputs with the settings and the code."""
-        return digest(canonical(dict(self.settings.values)), code_digest(), *parts)
+        return digest(canonical(self.settings.making), code_digest(), *parts)
 
     def current(self, stage: str, key: str) -> bool:
         """Whether `stage` ran with this key and its outputs are still what it wrote."""

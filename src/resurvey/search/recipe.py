@@ -15,6 +15,8 @@ from resurvey.types import Json
 from resurvey.workspace import canonical, digest
 
 FORMAT = 1
+USUAL_DEPTH = 100
+"""Documents that BM25 gives where a tree does not say."""
 BASE, LEXICAL, RRF = "base", "bm25", "rrf"
 """The untouched pipelines' names."""
 
@@ -101,6 +103,34 @@ def rewritten(first: Json, by: Json, weight: float) -> Json:
     {"kind": "model", "url", "model", "key_env", "prompt", "seconds"}; `weight` is the rewrite's share.
     """
     return {"stage": "rewritten", "input": first, "by": by, "weight": weight, "depth": first["depth"]}
+
+
+def words_alone(root: Json) -> tuple[Json, list[str]]:
+    """What is left of a tree where no query can be embedded, and the stages that had to go.
+
+    Branches over vectors and judged queries go, and so do rankers, whose evidence is in vectors. A tree of which
+    nothing is left becomes BM25. Rerankers stay, if they read whole documents.
+    """
+    gone: list[str] = []
+    left = _wordy(root, gone)
+    return left or lexical(int(root.get("depth") or USUAL_DEPTH)), list(dict.fromkeys(gone))
+
+
+def _wordy(node: Json, gone: list[str]) -> Json | None:
+    stage = node["stage"]
+    if stage in ("dense", "memory"):
+        gone.append(stage)
+        return None
+    if stage == "fused":
+        left = [found for child in node["inputs"] if (found := _wordy(child, gone)) is not None]
+        return {**node, "inputs": left} if len(left) > 1 else next(iter(left), None)
+    if "input" not in node:
+        return node
+    inner = _wordy(node["input"], gone)
+    if stage == "ranked" or (stage == "reranked" and node.get("read") == "passages"):
+        gone.append({"ranked": "ranker", "reranked": "reranker"}[stage])
+        return inner
+    return None if inner is None else {**node, "input": inner}
 
 
 def recipe(root: Json, encoder: Encoder) -> Json:
