@@ -38,11 +38,18 @@ class Opened:
         self.progress = progress
 
     @functools.cached_property
-    def collection(self) -> Collection:
-        """What was brought."""
+    def brought(self) -> Collection:
+        """What was brought, as it was."""
         from resurvey.data import collection
 
         return collection.load(self.workspace.data)
+
+    @functools.cached_property
+    def collection(self) -> Collection:
+        """What was brought, with the documents as they are now."""
+        from resurvey.search.corpus import current
+
+        return current(self.workspace, self.brought)
 
     @property
     def weights(self) -> bool:
@@ -65,7 +72,8 @@ class Opened:
         from resurvey.search.compiled import CompiledEncoder
         from resurvey.search.encode import open_encoder
 
-        folder, size = self.workspace.index / "engines", sum(len(d.full_text) for d in self.collection.documents)
+        # What was brought decides, not what it has become: a write must not change the encoder that serves.
+        folder, size = self.workspace.index / "engines", sum(len(d.full_text) for d in self.brought.documents)
         engine, precision = self.settings.text("engine"), self.settings.text("precision")
         if precision == "int8":
             return self._int8(open_encoder(name, folder, engine=engine), folder)
@@ -97,7 +105,7 @@ class Opened:
             )
         tokens = self.settings.integer("passage_tokens")
         how = ("briefly",) if briefly else ()
-        place = folder / digest(encoder.fingerprint, "int8", self.workspace.data_key(), str(tokens), *how)[:16]
+        place = folder / digest(encoder.fingerprint, "int8", self.workspace.brought_key(), str(tokens), *how)[:16]
         new = refusal(place) is None
 
         def evidence() -> Evidence:
