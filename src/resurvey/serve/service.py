@@ -144,15 +144,16 @@ class Service:
         log("live", **engine.made_of, seconds=round(time.perf_counter() - began, 2))
 
     def _watch(self, failed: Callable[[], None]) -> None:
+        seen, tried = self._stamp(), time.monotonic()
         try:
-            self.open()
+            if self.engine is None:
+                self.open()
         except BaseException as error:
             self.failed = (
                 error if isinstance(error, ResurveyError) else ResurveyError(f"cannot open what is live: {error!r}")
             )
             failed()
             return
-        seen, tried = self._stamp(), time.monotonic()
         while not self._stop.wait(LOOK):
             now = self._stamp()
             if now == seen and not (self.trouble and time.monotonic() - tried > AGAIN):
