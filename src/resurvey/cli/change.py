@@ -62,5 +62,19 @@ def delete(root: Dir, ids: Ids, as_json: AsJson = False) -> None:
     _show(as_json, change, root, f"{change.deleted:,} documents deleted{missing}")
 
 
+@app.command()
+def refresh(root: Dir, as_json: AsJson = False) -> None:
+    """Make documents that were added, replaced or deleted searchable in what is live; only they are embedded."""
+    from resurvey.refresh import refresh as refreshed
+    from resurvey.show.progress import Bars
+
+    with opened(root) as workspace, Bars(as_json) as bars:
+        now = refreshed(workspace, bars)
+    told = (
+        f"{now.candidate} is live over snapshot {now.snapshot}." if now else "Nothing is new, or nothing is live yet."
+    )
+    show(as_json, asdict(now) if now else {"candidate": None, "snapshot": None}, told)
+
+
 def _show(as_json: bool, change: Change, root: Path, told: str) -> None:
-    show(as_json, asdict(change), f"{told}. Version {change.version} is on disk.", f"Next: resurvey run {root}")
+    show(as_json, asdict(change), f"{told}. Version {change.version} is on disk.", f"Next: resurvey refresh {root}")
