@@ -296,7 +296,7 @@ def test_there_is_no_report_before_anything_was_tried(tmp_path: Path) -> None:
 
 
 def test_hostile_ids_survive_search(workspace: Workspace) -> None:
-    _, hits = use.search(Session(workspace), "valve pump", "bm25", 3)
+    hits = use.search(Session(workspace), "valve pump", "bm25", 3).hits
     assert all(hit.document.startswith(EVIL_ID) for hit in hits)
 
 
