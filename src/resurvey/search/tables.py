@@ -28,8 +28,8 @@ from resurvey.workspace import make_folder, sync, sync_tree
 
 Change: TypeAlias = Callable[[Any], object]
 """What is done to an open table."""
-FEW = 64
-"""Changes that one folder takes before its rows move to a new one."""
+FEW = 32
+"""Changes that one folder takes before its rows move to a new one. Each leaves about 70 kB of LanceDB's own notes."""
 MANIFEST = re.compile(r"(\d{20})\.manifest")
 NEWEST = 2**64 - 1
 """LanceDB names the manifest of version n by this less n, so that the newest comes first."""
