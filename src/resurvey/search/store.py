@@ -91,8 +91,8 @@ def read_snapshot(path: Path) -> Snapshot | None:
     if "texts" not in facts:
         return None
     versions = {name: Version(*at) for name, at in facts["versions"].items()}
-    rest = (facts[name] for name in ("language", "texts", "rule", "budget", "corpus"))
-    return Snapshot(facts["number"], facts["key"], versions, *rest, encoder=str(facts.get("encoder", "")))
+    rest = {name: facts[name] for name in ("language", "texts", "rule", "budget", "corpus")}
+    return Snapshot(facts["number"], facts["key"], versions, **rest, encoder=str(facts.get("encoder", "")))
 
 
 def next_number(folder: Path) -> int:
