@@ -14,10 +14,11 @@ import pytest
 
 from resurvey import loop
 from resurvey.cli.faults import message_for
+from resurvey.data.incoming import checked, documents_of
 from resurvey.data.read import Sources, beir
 from resurvey.errors import ResurveyError
 from resurvey.search import corpus as module
-from resurvey.search.corpus import Change, Corpus, checked, current, documents_of
+from resurvey.search.corpus import Change, Corpus, current
 from resurvey.search.tables import FEW, held
 from resurvey.types import Document
 from resurvey.workspace import Workspace
@@ -154,6 +155,16 @@ def test_nothing_is_acknowledged_before_all_of_it_is_on_disk(
     assert len(new) >= 3
     assert at_head[0] >= new | {path.parent for path in new}
     assert not at_head[0] & before, "a small write must not walk through a large table"
+
+
+def test_a_name_that_was_torn_keeps_nobody_from_naming_versions(workspace: Workspace) -> None:
+    corpus = Corpus(workspace)
+    head = corpus.state()
+    corpus.tables.tag(head.at, "one")
+    folder = workspace.index / "lance" / "documents-1.lance" / "_refs" / "tags"
+    (folder / "one.json").write_bytes(b"")
+    corpus.tables.tag(head.at, "two")
+    assert [path.name for path in folder.iterdir()] == ["two.json"]
 
 
 def test_many_writes_move_to_a_new_folder_and_versions_go_on(workspace: Workspace) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from resurvey.protocols import Encoder
     from resurvey.search.builder import Builder
     from resurvey.search.index import Index
+    from resurvey.search.snapshots import Rule
     from resurvey.search.store import Store
 
 MOST_CHECKED = 300
@@ -58,15 +59,23 @@ class Opened:
         return current(self.workspace, self.brought)
 
     def _with(self, documents: Sequence[Document]) -> Collection:
-        from resurvey.search.corpus import with_documents
+        from resurvey.data.collection import with_documents
 
         return with_documents(self.brought, documents)
+
+    @property
+    def rule(self) -> Rule:
+        """How documents become passages and terms here."""
+        from resurvey.search.snapshots import Rule
+
+        tokens, language = self.settings.integer("passage_tokens"), self.settings.text("language")
+        return Rule(self.encoder, self.encoder.fingerprint, tokens, language)
 
     @functools.cached_property
     def _store(self) -> Store:
         """The tables as a snapshot names them: the one asked for, or the one of the documents as they are now."""
         from resurvey.search.corpus import Corpus
-        from resurvey.search.snapshots import Rule, advance, get
+        from resurvey.search.snapshots import advance, get
         from resurvey.search.store import Store
         from resurvey.upkeep import tidy
 
@@ -75,14 +84,8 @@ class Opened:
         if self.snapshot is not None:
             return Store(corpus.folder, get(corpus.folder, self.snapshot))
         state = corpus.state()
-        rule = Rule(
-            self.encoder,
-            self.encoder.fingerprint,
-            self.settings.integer("passage_tokens"),
-            self.settings.text("language"),
-        )
         self.progress("reading documents", 0, 1)
-        snapshot = advance(corpus, state, corpus.placed(state.at), rule)
+        snapshot = advance(corpus, state, corpus.placed(state.at), self.rule)
         opened = Store(corpus.folder, snapshot)
         tidy(self.workspace)
         return opened
@@ -166,13 +169,15 @@ class Opened:
         """The index of the corpus as it is now, or of the snapshot that was asked for.
 
         Raises:
-            ResurveyError: when documents would be split and the settings forbid it.
+            ResurveyError: when documents would be split and the settings forbid it, or the snapshot is of another encoder.
         """
         from resurvey.search.index import index_at
+        from resurvey.search.snapshots import refuse_other
 
         documents = self._store.documents()
         if tuple(documents) != self.collection.documents:  # written between two looks
             self.__dict__["collection"] = self._with(documents)
+        refuse_other(self._store.snapshot, self.encoder, self.workspace.root)
         index = index_at(self.workspace.index, self._store, documents, self.encoder, self.settings)
         long = index.cut.long_documents
         if long and self.settings.text("rechunk") == "never":

@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from resurvey.data.chunk import cut
-from resurvey.protocols import Tokenizer
+from resurvey.errors import Problem, ResurveyError
+from resurvey.protocols import Encoder, Tokenizer
 from resurvey.search.analyse import fingerprint
 from resurvey.search.corpus import Corpus, Head
 from resurvey.search.store import (
@@ -37,9 +38,8 @@ from resurvey.search.store import (
 )
 from resurvey.search.tables import Tables, Version, held
 from resurvey.types import Document
-from resurvey.workspace import digest, sync
+from resurvey.workspace import BUILDER, digest, sync
 
-BUILDER = ".building"
 PATIENCE = 3600.0
 """Seconds that one builder waits for another."""
 PART = 4
@@ -94,12 +94,13 @@ def get(folder: Path, number: int) -> Snapshot:
     return found
 
 
-def advance(corpus: Corpus, head: Head, placed: Placed, rule: Rule) -> Snapshot:
+def advance(corpus: Corpus, head: Head, placed: Placed, rule: Rule, *, anew: bool = False) -> Snapshot:
     """The snapshot of these documents: one that is there, or the next one, made of the last that the rule made.
 
     Args:
         head: the state of the corpus.
         placed: all its documents with their places, in order.
+        anew: take nothing over, not even a snapshot that would do.
 
     Raises:
         ResurveyError: when the language has no stemmer.
@@ -109,10 +110,10 @@ def advance(corpus: Corpus, head: Head, placed: Placed, rule: Rule) -> Snapshot:
     with building(folder):
         there = snapshots(folder)
         for snapshot in reversed(there):
-            if snapshot.key == key:
+            if snapshot.key == key and not anew:
                 return snapshot
         heal(folder)
-        alike = [snapshot for snapshot in there if snapshot.rule == rule.key]
+        alike = [snapshot for snapshot in there if snapshot.rule == rule.key and not anew]
         same = next((snapshot for snapshot in reversed(alike) if snapshot.texts == texts), None)
         if same is not None:
             language, passages = same.language, same.versions[PASSAGES]
@@ -124,9 +125,25 @@ def advance(corpus: Corpus, head: Head, placed: Placed, rule: Rule) -> Snapshot:
             parts = cut([document for _, document in placed], rule.encoder, rule.tokens)
             passages = corpus.tables.create(PASSAGES, passage_table(placed, parts, language), COLUMNS)
         versions = {DOCUMENTS: head.at, PASSAGES: passages}
-        made = Snapshot(next_number(folder), key, versions, language, texts, rule.key, rule.budget, head.version)
+        about = (language, texts, rule.key, rule.budget, head.version, rule.name)
+        made = Snapshot(next_number(folder), key, versions, *about)
         publish(folder, made)
         return made
+
+
+def refuse_other(snapshot: Snapshot, encoder: Encoder, root: Path) -> None:
+    """Refuse to read or follow a snapshot with another encoder, as many dimensions as it may have.
+
+    Raises:
+        ResurveyError: when the snapshot was made with another one, or with the same one before its weights changed.
+    """
+    if snapshot.encoder in ("", encoder.fingerprint):
+        return
+    what = (
+        f"snapshot {snapshot.number} holds vectors of encoder {snapshot.encoder[:12]}, and {encoder.name} is now "
+        f"{encoder.fingerprint[:12]}: another model, or its weights, prompts or precision have changed; their spaces do not mix"
+    )
+    raise ResurveyError([Problem(str(root), what)], f"put that encoder back, or resurvey run {root} makes all anew")
 
 
 def publish(folder: Path, made: Snapshot) -> None:
@@ -149,12 +166,16 @@ def heal(folder: Path) -> None:
         tables.heal(Version(name, number))
 
 
-def retire(folder: Path, kept: Collection[int], head: Head | None) -> None:
-    """Remove all snapshots but those kept, and tables that nothing names any more. Under the builder's lock."""
+def retire(folder: Path, kept: Collection[int], head: Head | None, *, forced: bool = False) -> None:
+    """Remove all snapshots but those kept, and tables that nothing names any more. Under the builder's lock.
+
+    Args:
+        forced: also what somebody reads at this moment.
+    """
     tables = Tables(folder / "lance")
     left = []
     for snapshot in snapshots(folder):
-        if snapshot.number in kept or in_use(folder, snapshot.number):
+        if snapshot.number in kept or (not forced and in_use(folder, snapshot.number)):
             left.append(snapshot)
             continue
         (folder / "snapshots" / f"{snapshot.number}.json").unlink(missing_ok=True)
@@ -203,7 +224,7 @@ def newest(folder: Path) -> Snapshot | None:
 
 
 def latest_like(folder: Path, number: int) -> int:
-    """The newest snapshot that was cut and analysed as this one was; itself where none is known."""
+    """The newest snapshot that was cut and analysed as this one was, or of all where this one is gone."""
     there = snapshots(folder)
     like = next((snapshot.rule for snapshot in there if snapshot.number == number), None)
-    return max((snapshot.number for snapshot in there if snapshot.rule == like), default=number)
+    return max((snapshot.number for snapshot in there if like in (None, snapshot.rule)), default=number)
