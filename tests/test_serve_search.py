@@ -105,8 +105,13 @@ def test_what_a_query_states_is_shown_applied_or_left_alone_and_taken_away_by_na
     assert {one["name"]: one["applied"] for one in freed["filters"]}["price < 100"] is False
     assert told(constraints="off")["filters"] == []
     impossible = asks.post("/search", json={"query": "pump over $900", "constraints": "apply"}).json()
-    assert [one["why"] for one in impossible["filters"]] == ["no document passes it"]
+    assert [one["why"] for one in impossible["filters"]] == ["no document would be left"]
     assert impossible["hits"]
+    beside = asks.post(
+        "/search", json={"query": "pump from CDC", "filter": "source = 'WHO'", "constraints": "apply"}
+    ).json()
+    assert [(one["name"], one["applied"]) for one in beside["filters"]] == [("filter", True), ("source = 'CDC'", False)]
+    assert beside["hits"]
 
 
 def test_only_what_holds_is_found_and_nothing_that_was_replaced(
