@@ -38,9 +38,10 @@ def routes(service: Service) -> APIRouter:
         explain: bool = False,
         constraints: Literal["show", "apply", "off"] | None = None,
         at: Annotated[str, Query(max_length=64)] = "now",
+        min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
     ) -> Response:
         """The same from a browser's address line."""
-        ask = Ask(query, k, filter, candidate, explain, constraints, at=at)
+        ask = Ask(query, k, filter, candidate, explain, constraints, at=at, min_confidence=min_confidence)
         return await _answer(service, request, ask)
 
     return router
