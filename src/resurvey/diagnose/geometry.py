@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import bootstrap
 
-from resurvey.diagnose.levels import finding
+from resurvey.diagnose.levels import band, finding
 from resurvey.types import Doubles, Finding, Floats, Interval, Ints
 
-PAIRS = 1000
+PAIRS, MORE = 1000, 20_000
 ROGUES = 3
 """Dimensions that are asked whether they alone make the cosines."""
 RESAMPLES = 500
@@ -20,17 +20,17 @@ EDGES = np.linspace(-1, 1, 81)
 """Bins of the cosines' histograms."""
 
 
-def random_pairs(vectors: Floats, seed: int) -> Doubles:
-    """Cosines of 1,000 random pairs of different rows."""
-    left, right = _pairs(len(vectors), seed)
+def random_pairs(vectors: Floats, seed: int, pairs: int = PAIRS) -> Doubles:
+    """Cosines of so many random pairs of different rows."""
+    left, right = _pairs(len(vectors), seed, pairs)
     return np.asarray(np.einsum("ij,ij->i", vectors[left], vectors[right]), dtype=np.float64)
 
 
-def _pairs(count: int, seed: int) -> tuple[Ints, Ints]:
-    """PAIRS pairs of different places below `count`."""
+def _pairs(count: int, seed: int, pairs: int = PAIRS) -> tuple[Ints, Ints]:
+    """Pairs of different places below `count`."""
     rng = np.random.default_rng(seed)
-    left = rng.integers(0, count, PAIRS)
-    return left, (left + rng.integers(1, max(2, count), PAIRS)) % count
+    left = rng.integers(0, count, pairs)
+    return left, (left + rng.integers(1, max(2, count), pairs)) % count
 
 
 def effective_rank(vectors: Floats, seed: int) -> float:
@@ -43,14 +43,16 @@ def effective_rank(vectors: Floats, seed: int) -> float:
 
 
 def spread_finding(vectors: Floats, seed: int) -> Finding:
-    """R10: standard deviation of random-pair cosines, with histogram and effective rank beside it."""
+    """R10: standard deviation of random-pair cosines, with histogram and effective rank beside it.
+
+    A thousand pairs, and `MORE` where those leave the level open: pairs cost nothing.
+    """
     cosines = random_pairs(vectors, seed)
+    around, row = _around(cosines, seed), band("R10-spread")
+    if row.level(around.low) != row.level(around.high):
+        cosines = random_pairs(vectors, seed, MORE)
+        around = _around(cosines, seed)
     spread = float(cosines.std(ddof=1))
-    rng = np.random.default_rng(seed)
-    found = bootstrap(
-        (cosines,), lambda x, axis: x.std(axis=axis, ddof=1), n_resamples=2000, method="percentile", rng=rng
-    )
-    around = Interval(float(found.confidence_interval.low), float(found.confidence_interval.high))
     counts = np.histogram(np.clip(cosines, -1, 1), bins=EDGES)[0]
     rank = effective_rank(vectors, seed)
     reading = (
@@ -62,11 +64,23 @@ def spread_finding(vectors: Floats, seed: int) -> Finding:
         spread,
         around,
         reading,
+        queries=len(cosines),
+        of="pairs",
+        pairs=len(cosines),
         mean=float(cosines.mean()),
         effective_rank=rank,
         histogram=counts.tolist(),
         edges=EDGES.tolist(),
     )
+
+
+def _around(cosines: Doubles, seed: int) -> Interval:
+    """95 % of their standard deviation, by resampling."""
+    found = bootstrap(
+        (cosines,), lambda x, axis: x.std(axis=axis, ddof=1), n_resamples=RESAMPLES, batch=50, method="percentile",
+        rng=np.random.default_rng(seed),
+    )  # fmt: skip
+    return Interval(float(found.confidence_interval.low), float(found.confidence_interval.high))
 
 
 def rogue_finding(vectors: Floats, seed: int) -> Finding:
