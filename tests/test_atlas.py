@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,20 @@ def test_the_map_is_searched_coloured_and_walked_around_in(
         tab.evaluate("resurveyMap.draw()")
         assert tab.evaluate("document.getElementById('map').toDataURL()") != before
         assert shown.complaints == []
+
+
+def test_the_report_shows_a_still_picture_of_the_map_that_was_drawn(root: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "ws"
+    shutil.copytree(root, copy)
+    session = Session(Workspace.open(copy))
+    loop.treat(session, "small", ["hybrid"])
+    page = loop.report(session)
+    assert "resurvey map DIR draws" in page.read_text()
+    assert call("map", copy).code == 0
+    told = page.read_text()
+    assert "The map: 30 of 30 passages, " in told
+    assert "resurvey map DIR draws" not in told
+    assert (copy / "reports" / "figures" / "atlas.png").stat().st_size > 5000
 
 
 def test_twenty_thousand_points_are_drawn(browser: Browser, tmp_path: Path) -> None:

@@ -83,6 +83,11 @@ def test_shares_of_languages_and_code() -> None:
         ({"limit_known": False}, "own tokenizer", "unknown", "estimated"),
         ({"encoder": "intfloat/e5-base"}, "own prompts", "failed", "'e5'"),
         ({"encoder": "intfloat/e5-base", "prompts": True}, "own prompts", "passed", "stand before"),
+        ({"encoder": "intfloat/e5-base", "prompted": "with them +3.0"}, "own prompts", "failed", "with them +3.0"),
+        ({}, "reranker's pairs", "passed", "no reranker"),
+        ({"reranker": "http://host/v1/rerank"}, "reranker's pairs", "unknown", "endpoint"),
+        ({"reranker": "x", "pairs": (3, 40, 512)}, "reranker's pairs", "failed", "3 of 40"),
+        ({"reranker": "x", "pairs": (0, 40, 512)}, "reranker's pairs", "passed", "0 of 40"),
         ({}, "two encoders", "failed", "60 judged queries"),
         ({"judged": 10}, "two encoders", "unknown", "10 judged"),
         ({"compared": "not adopted: x"}, "adopted or refused", "passed", "not adopted: x"),
@@ -98,7 +103,7 @@ def test_a_row_stands_as_what_was_seen_says(change: dict[str, Any], asks: str, s
 
 
 def test_every_row_has_evidence() -> None:
-    assert len(checklist(SEEN)) == len(CHECKLIST) == 14
+    assert len(checklist(SEEN)) == len(CHECKLIST) == 15
     assert all(row["evidence"] for row in checklist(SEEN))
 
 

@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
+from resurvey.diagnose import levels
 from resurvey.diagnose.examine import Patient, examine
 from resurvey.diagnose.geometry import effective_rank, random_pairs, rogue_finding, spread_finding
 from resurvey.diagnose.hubness import hub_finding
 from resurvey.diagnose.levels import BANDS, Band, band, finding
 from resurvey.diagnose.retrieval import narrowness, rare_queries, retrieval_findings
 from resurvey.diagnose.scores import separation_finding
+from resurvey.errors import ResurveyError
 from resurvey.search.builder import Builder
 from resurvey.search.index import Index
 from resurvey.search.recipe import BASE, LEXICAL, RRF, untouched
@@ -103,6 +105,27 @@ def test_what_cannot_be_trusted_has_no_level_however_clear_it_looks() -> None:
 def test_a_value_without_interval_is_levelled_by_itself() -> None:
     assert finding("R15-vocabulary", 3.0, None, "").level == "confirmed"
     assert band("R15-vocabulary").level(3.0) == "confirmed"
+
+
+def test_the_users_own_thresholds_level_instead_as_long_as_they_are_in_force() -> None:
+    assert finding("R12-hubs", 3, None, "").level == "suspect"
+    with levels.using(levels.parse(["R12-hubs 5 10", "R18-recall 0.9 0.7"])):
+        own = finding("R12-hubs", 3, None, "")
+        assert (own.level, own.source) == ("healthy", levels.YOURS)
+        assert finding("R18-recall", 0.75, None, "").level == "suspect"
+        assert finding("R19-quality", 0.55, None, "").level == "suspect"
+    assert finding("R12-hubs", 3, None, "").level == "suspect"
+
+
+def test_thresholds_that_cannot_be_are_all_named_at_once() -> None:
+    with pytest.raises(ResurveyError) as raised:
+        levels.parse(["R99 1 2", "R12-hubs five", "R12-hubs 9 3", "R18-recall 0.7 0.9", "R12-hubs 1.2.3 4"])
+    told = str(raised.value)
+    assert "'R99 1 2' names no finding; there are R10-spread" in told
+    assert "'R12-hubs five' must be a finding and two numbers" in told
+    assert "'R12-hubs 9 3': what is healthy must lie below what is confirmed" in told
+    assert "'R18-recall 0.7 0.9': what is healthy must lie above what is confirmed" in told
+    assert "'R12-hubs 1.2.3 4' must be a finding and two numbers" in told
 
 
 # geometry

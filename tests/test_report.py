@@ -219,7 +219,8 @@ def test_no_two_elements_share_an_id_and_every_link_has_its_target(page: str) ->
 
 def test_pictures_are_the_same_every_time(facts: dict[str, Any]) -> None:
     for picture in FIGURES:
-        assert svg(picture, facts, narrow=True) == svg(picture, facts, narrow=True)
+        if picture.there(facts):
+            assert svg(picture, facts, narrow=True) == svg(picture, facts, narrow=True)
 
 
 def test_slides_are_pictures_and_lie_beside_the_page(hostile: Path, facts: dict[str, Any]) -> None:

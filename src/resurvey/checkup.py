@@ -14,10 +14,14 @@ from resurvey.data.audit import audit, code_share
 from resurvey.data.chunk import Cut, cut
 from resurvey.data.duplicates import duplicates
 from resurvey.diagnose.checklist import Seen, checklist
+from resurvey.diagnose.prompts import gain, said, wanted
 from resurvey.errors import CheckRefusedError, Problem
 from resurvey.promote.registry import Registry
 from resurvey.protocols import Encoder
+from resurvey.search.compiled import CompiledEncoder
+from resurvey.search.encode import SentenceEncoder
 from resurvey.search.language import AUTO, detect, shares
+from resurvey.search.scorers import LocalScorer, is_endpoint, open_scorer
 from resurvey.session import Session
 from resurvey.treat.duplicates import told_apart
 from resurvey.types import Candidate, Json
@@ -26,6 +30,8 @@ TIMED = 48
 """Passages that are embedded to see how fast this machine is."""
 SAMPLED = 2000
 """Texts of which the share of code is counted, at most."""
+PAIRS = 300
+"""Judged queries whose pairs with their answers are counted for a reranker, at most."""
 TWINS = 5
 """Clusters of near-duplicates that are named."""
 
@@ -64,6 +70,9 @@ def check(session: Session) -> Json:
         measure=settings.text("measure"),
         compared=_verdict(tried.get("encoder")),
         trained=_verdict(tried.get("contrast")),
+        prompted=_prompted(session),
+        reranker=settings.text("reranker"),
+        pairs=_pairs(session, parts),
     )
     return {
         "documents": len(documents),
@@ -82,6 +91,41 @@ def check(session: Session) -> Json:
         "checklist": checklist(seen),
         "refused": bool(of_documents.over) and seen.limit_known,
     }
+
+
+def _prompted(session: Session) -> str:
+    """What the encoder's prompts bring, or those that its name asks for; nothing where there are none, or no weights."""
+    encoder = session.encoder
+    own = encoder.prompt("query"), encoder.prompt("passage")
+    wants = wanted(encoder.name)
+    if not isinstance(encoder, SentenceEncoder | CompiledEncoder) or not (any(own) or wants):
+        return ""
+    asked = own if any(own) or wants is None else wants[1]
+    session.progress("measuring prompts", 3, 4)
+    found = gain(
+        encoder.prompted("", ""), encoder.prompted(*asked), session.collection.judged("train", "dev"),
+        session.collection.merged("train", "dev"), session.collection.documents, session.settings.integer("seed"),
+    )  # fmt: skip
+    return said(found)
+
+
+def _pairs(session: Session, parts: Cut) -> tuple[int, int, int] | None:
+    """Judged queries with the longest passage of each answer, as a local reranker would read them."""
+    name = session.settings.text("reranker")
+    if not name or is_endpoint(name):
+        return None
+    scorer = open_scorer(name, session.workspace.artefacts)
+    assert isinstance(scorer, LocalScorer)
+    longest: dict[str, str] = {}
+    for passage, text in zip(parts.passages, parts.texts, strict=True):
+        longest[passage.document] = max(longest.get(passage.document, ""), text, key=len)
+    qrels = session.collection.merged("train", "dev")
+    over = every = 0
+    for query in session.collection.judged("train", "dev")[:PAIRS]:
+        texts = [longest[d] for d, grade in qrels[query.id].items() if grade > 0 and d in longest]
+        over += int((scorer.lengths(query.text, texts) > scorer.limit).sum())
+        every += len(texts)
+    return (over, every, scorer.limit) if every else None
 
 
 def refuse(session: Session, facts: Json) -> None:

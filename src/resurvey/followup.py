@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from resurvey.diagnose import levels
 from resurvey.diagnose.cures import short
 from resurvey.diagnose.examine import Patient, follow_up, rare
 from resurvey.search.fuse import ReciprocalRank, fuse
@@ -30,7 +31,8 @@ def followed(trial: Trial, rungs: Sequence[Rung]) -> dict[int, list[Json]]:
             patient = Patient(
                 trial.index, trial.queries, trial.qrels, runs, trial.standin, trial.settings.integer("seed"), some
             )
-            found[place] = [short(finding) for finding in _taken(trial, rung.root, patient)]
+            with levels.using(levels.parse(trial.settings.names("thresholds"))):
+                found[place] = [short(finding) for finding in _taken(trial, rung.root, patient)]
     return found
 
 

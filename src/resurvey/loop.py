@@ -94,9 +94,11 @@ def diagnose(session: Session) -> Diagnosis:
     workspace = session.workspace
     with _stage(workspace, "diagnose", base_key(session), workspace.diagnosis) as stale:
         if stale:
+            from resurvey.diagnose import levels
             from resurvey.diagnose.examine import Patient, examine
             from resurvey.search.recipe import BASE, LEXICAL, RRF, untouched
 
+            own = levels.parse(session.settings.names("thresholds"))
             session.progress("Diagnosing", 0, 1)
             trial = session.trial
             runs = {name: trial.run(node) for name, node in untouched(trial.depth).items()}
@@ -106,7 +108,8 @@ def diagnose(session: Session) -> Diagnosis:
                 trial.index, trial.queries, trial.qrels, named, trial.standin, settings.integer("seed"),
                 terms=settings.names("terms"),
             )  # fmt: skip
-            write_json(workspace.diagnosis, to_json(examine(patient, session.progress)))
+            with levels.using(own):
+                write_json(workspace.diagnosis, to_json(examine(patient, session.progress)))
     return diagnosis_from_json(read_json(workspace.diagnosis))
 
 
@@ -210,6 +213,7 @@ def report(session: Session) -> Path:
             workspace.candidates / "ladder.json",
             workspace.root / "gate.json",
             workspace.live,
+            workspace.reports / "map.json",
         )
         if path.exists()
     ]

@@ -86,6 +86,11 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "terms", "", "Words of your own, with commas between, that are asked for a second meaning beside those found."
     ),
+    Setting(
+        "thresholds",
+        "",
+        "Levels of your own, `R12-hubs 2 10, R18-recall 0.9 0.7`: a finding, up to where it is healthy, from where confirmed.",
+    ),
     Setting("depth", 100, "Documents that each branch of a search contributes.", least=10),
     Setting(
         "exact_up_to",

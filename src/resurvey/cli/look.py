@@ -72,11 +72,13 @@ def report(root: Dir, as_json: AsJson = False) -> None:
 @app.command("map")
 def draw_map(root: Dir, as_json: AsJson = False) -> None:
     """Draw passages, queries, hubs and words where the encoder puts them: one page to search and walk around in."""
-    from resurvey import atlas
+    from resurvey import atlas, loop
     from resurvey.workspace import read_json
 
     with session_of(root, quiet=as_json, writes=True) as session:
         page = atlas.draw(session)
+        if (session.workspace.reports / "report.html").exists():
+            loop.report(session)  # it shows a picture of the map
     facts = read_json(page.with_suffix(".json"))
     drawn = f"{len(facts['passages']['x']):,} passages, {len(facts['queries']['x']):,} queries"
     show(as_json, facts, f"Map: {page}", f"{drawn}. Open it in a browser; it needs no network.")

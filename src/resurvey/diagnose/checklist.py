@@ -10,14 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from resurvey.diagnose.prompts import wanted
 from resurvey.types import Json
 
 State: TypeAlias = Literal["passed", "failed", "unknown"]
 Finding: TypeAlias = tuple[State, str]
 PAIRS, TRIPLES = 50, 500
 """Judged queries that comparing encoders wants, and that training wants, as article B has them."""
-PROMPTED = ("e5", "bge", "gte-qwen", "instructor", "nomic", "arctic")
-"""Parts of the names of encoders that were trained with words before queries or passages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,12 @@ class Seen:
     """What the `contrast` rung said, if it was tried."""
     shorter: bool = False
     """Whether vectors are cut to fewer dimensions."""
+    prompted: str = ""
+    """What prompts bring on judged queries, in words; nothing where the encoder wants none."""
+    reranker: str = ""
+    """The reranker that the settings name."""
+    pairs: tuple[int, int, int] | None = None
+    """Pairs of a judged query and its answer that are longer than the reranker reads, all of them, and its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +106,26 @@ def _queries(seen: Seen) -> Finding:
 
 def _prompts(seen: Seen) -> Finding:
     if seen.prompts:
-        return "passed", "the encoder's own prompts stand before queries or passages"
-    wants = next((part for part in PROMPTED if part in seen.encoder.lower()), "")
-    if wants:
-        return "failed", f"models named {wants!r} are trained with prompts, and this one comes without any"
+        return "passed", f"the encoder's own prompts stand before queries or passages; {seen.prompted}"
+    if (wants := wanted(seen.encoder)) is not None:
+        return (
+            "failed",
+            f"models named {wants[0]!r} are trained with prompts, and this one comes without any; {seen.prompted}",
+        )
     return "passed", "the encoder names no prompts, and none are put before texts"
+
+
+def _pairs(seen: Seen) -> Finding:
+    if not seen.reranker:
+        return "passed", "no reranker is configured"
+    if seen.pairs is None:
+        return (
+            "unknown",
+            "nobody can count for an endpoint, or no answer is judged; texts are sent up to 2,000 characters",
+        )
+    over, every, limit = seen.pairs
+    told = f"{over:,} of {every:,} judged queries with their answers are longer than the {limit} tokens that it reads"
+    return ("failed" if over else "passed"), told
 
 
 def _triples(seen: Seen) -> Finding:
@@ -138,6 +158,7 @@ CHECKLIST: tuple[Item, ...] = (
     Item("length", "the longest passage fits", _fits, "set passage_tokens"),
     Item("length", "nothing is cut off without a word: documents", _split, 'set rechunk = "auto"'),
     Item("length", "nothing is cut off without a word: queries", _queries, "shorten them, or take an encoder that reads more"),
+    Item("length", "nothing is cut off without a word: a reranker's pairs", _pairs, "set a smaller passage_tokens"),
     Item(
         "cost",
         "shorter vectors were tested before they are used",

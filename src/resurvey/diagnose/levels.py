@@ -6,9 +6,14 @@ reading says how many more queries would tell. Knows nothing about how anything 
 
 from __future__ import annotations
 
+import contextlib
 import math
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 
+from resurvey.errors import Problem, ResurveyError
 from resurvey.types import Finding, Interval, Json, Level
 
 
@@ -62,9 +67,52 @@ BANDS: tuple[Band, ...] = (
 )  # fmt: skip
 
 
+YOURS = "yours, the setting `thresholds`"
+ROW = re.compile(r"(\S+)\s+(-?[\d.]+)\s+(-?[\d.]+)")
+_in_force: ContextVar[Mapping[str, Band] | None] = ContextVar("bands", default=None)
+
+
 def band(id: str) -> Band:
-    """The thresholds of a finding."""
-    return next(found for found in BANDS if found.id == id)
+    """The thresholds of a finding, the user's own where there are any."""
+    own = (_in_force.get() or {}).get(id)
+    return own or next(found for found in BANDS if found.id == id)
+
+
+@contextlib.contextmanager
+def using(own: Sequence[Band]) -> Iterator[None]:
+    """Level with these bands instead of the table's, as long as this lasts."""
+    before = _in_force.set({row.id: row for row in own})
+    try:
+        yield
+    finally:
+        _in_force.reset(before)
+
+
+def parse(rows: Sequence[str]) -> list[Band]:
+    """The user's own thresholds: `R12-hubs 2 10` is healthy up to 2 and confirmed beyond 10.
+
+    Raises:
+        ResurveyError: with every row that names no finding, is not two numbers, or is the wrong way round.
+    """
+    known = {row.id: row for row in BANDS}
+    found: list[Band] = []
+    problems: list[Problem] = []
+    for text in rows:
+        read = ROW.fullmatch(text.strip())
+        id = text.split()[0] if text.split() else ""
+        if id not in known:
+            problems.append(Problem("`thresholds`", f"{text!r} names no finding; there are {', '.join(known)}"))
+        elif read is None or read[2].count(".") > 1 or read[3].count(".") > 1:
+            problems.append(Problem("`thresholds`", f"{text!r} must be a finding and two numbers, as `R12-hubs 2 10`"))
+        else:
+            row, healthy, confirmed = known[id], float(read[2]), float(read[3])
+            if (confirmed - healthy) * (1 if row.rising else -1) < 0:
+                way = "below" if row.rising else "above"
+                problems.append(Problem("`thresholds`", f"{text!r}: what is healthy must lie {way} what is confirmed"))
+            found.append(replace(row, healthy=healthy, confirmed=confirmed, source=YOURS))
+    if problems:
+        raise ResurveyError(problems, "mend resurvey.toml; docs/diagnose.md has the table")
+    return found
 
 
 def finding(

@@ -7,6 +7,7 @@ nothing about where the model came from.
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ import numpy as np
 from resurvey.protocols import Kind
 from resurvey.search.engine import GRAPH, Graph, convert, openvino, same
 from resurvey.types import Floats, Json
-from resurvey.workspace import read_json, write_json
+from resurvey.workspace import digest, read_json, write_json
 
 if TYPE_CHECKING:
     from resurvey.search.encode import SentenceEncoder
@@ -60,6 +61,13 @@ class CompiledEncoder:
     def prompt(self, kind: Kind) -> str:
         """The model's own prompt for a query or a passage."""
         return self._prompts[kind]
+
+    def prompted(self, query: str, passage: str) -> CompiledEncoder:
+        """The same weights with other prompts; its vectors do not mix with these."""
+        other = copy.copy(self)
+        other._prompts = {"query": query, "passage": passage}
+        other.fingerprint = digest(self.fingerprint, "prompts", query, passage)
+        return other
 
     def offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         """Character spans of every token, without special tokens, untruncated."""

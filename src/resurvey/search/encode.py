@@ -6,6 +6,7 @@ indexes. torch is imported when a model is loaded, not before.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import sys
 from collections.abc import Sequence
@@ -211,6 +212,13 @@ class SentenceEncoder:
     def prompt(self, kind: Kind) -> str:
         """The model's own prompt for a query or a passage."""
         return self._prompts[kind]
+
+    def prompted(self, query: str, passage: str) -> SentenceEncoder:
+        """The same weights with other prompts; its vectors do not mix with these."""
+        other = copy.copy(self)
+        other._prompts = {"query": query, "passage": passage}
+        other.fingerprint = digest(self.fingerprint, "prompts", query, passage)
+        return other
 
     def offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         """Character spans of every token, without special tokens, untruncated."""

@@ -131,7 +131,7 @@ class LocalScorer:
     def scores(self, query: str, texts: Sequence[str], seconds: float | None = None) -> Floats:
         """Logits; texts of like length are computed together."""
         until = None if seconds is None else self._clock() + seconds
-        lengths = self._lengths(query, texts)
+        lengths = self.lengths(query, texts)
         found = np.zeros(len(texts), dtype=np.float32)
         order = np.argsort(-lengths, kind="stable")
         size = BATCH if self.model.device.type == "cpu" else max(BATCH, len(texts))
@@ -146,7 +146,7 @@ class LocalScorer:
         self.cut_short += int((lengths > self.limit).sum())
         return found
 
-    def _lengths(self, query: str, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def lengths(self, query: str, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Tokens of every pair with its special tokens, nothing cut off."""
         if not texts:
             return np.zeros(0, dtype=np.int64)

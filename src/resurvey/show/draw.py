@@ -159,6 +159,49 @@ def ranks_says(facts: Json) -> str:
     return f"Where the first right document stands, in queries. {'; '.join(said)}."
 
 
+def has_atlas(facts: Json) -> bool:
+    """Whether a map was drawn."""
+    return bool(facts.get("atlas"))
+
+
+def atlas(axes: Any, facts: Json, colours: Colours, narrow: bool) -> None:
+    """Passages as dots, hubs as rings, queries by whether their right document is among the first ten, words by name."""
+    found = facts["atlas"]
+    size = 2.2 if narrow else 4.0
+    axes.scatter(found["x"], found["y"], s=size, color=colours["line"], linewidths=0, label="passages")
+    for name, colour in (("found", "accent"), ("not found", "bad")):
+        axes.scatter(
+            found[name]["x"],
+            found[name]["y"],
+            s=2.6 * size,
+            color=colours[colour],
+            linewidths=0,
+            label=f"queries, {name}",
+        )
+    hubs = found["hubs"]
+    if hubs["x"]:
+        axes.scatter(hubs["x"], hubs["y"], s=12 * size, facecolors="none", edgecolors=colours["warn"], label="hubs")
+    words = found["words"]
+    for x, y, word in list(zip(words["x"], words["y"], words["word"], strict=True))[: 6 if narrow else 12]:
+        axes.text(x, y, _label(word, 16), color=colours["ink"], fontsize=7 if narrow else 8, ha="center", va="center")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2 if narrow else 4, frameon=False,
+                labelcolor=colours["dim"], handletextpad=0.2, columnspacing=1.1)  # fmt: skip
+
+
+def atlas_says(facts: Json) -> str:
+    """The same in words."""
+    found = facts["atlas"]
+    return (
+        f"The map: {len(found['x']):,} of {found['passages']:,} passages, {len(found['found']['x'])} queries whose right "
+        f"document is among the first ten and {len(found['not found']['x'])} whose is not, {len(found['hubs']['x'])} hubs, "
+        f"{len(found['words']['x'])} words that mean something else here."
+    )
+
+
 def has_scores(facts: Json) -> bool:
     """Whether cosines were counted."""
     found = _finding(facts, "R10-separation")

@@ -52,6 +52,7 @@ FIGURES: tuple[Picture, ...] = (
     Picture("learning", has_learning, lambda _: 2.6, learning, learning_says),
     Picture("slices", draw.has_slices, draw.slices_height, draw.slices, draw.slices_says),
     Picture("ranks", draw.has_ranks, draw.ranks_height, draw.ranks, draw.ranks_says),
+    Picture("atlas", draw.has_atlas, lambda _: 4.6, draw.atlas, draw.atlas_says),
     Picture("scores", draw.has_scores, lambda _: 2.6, draw.scores, draw.scores_says),
     Picture("hubs", draw.has_hubs, lambda _: 2.4, draw.hubs, draw.hubs_says),
     Picture("vocabulary", draw.has_vocabulary, lambda _: 2.9, draw.vocabulary, draw.vocabulary_says),

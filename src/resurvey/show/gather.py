@@ -7,6 +7,7 @@ about pages or pictures.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from resurvey.workspace import Workspace, read_json
 
 RANKS = (("first", 1, 1), ("2–3", 2, 3), ("4–10", 4, 10), ("11–20", 11, 20), ("21–100", 21, 10**9), ("not found", 0, 0))
 """Where the first right document stood: name, from rank, to rank."""
+MAP, DOTS, ASKED = "map.json", 1500, 300
+"""What `resurvey map` leaves, and how many of its passages and queries a still picture shows."""
 SAID = {"base": "your encoder alone", "bm25": "word search", "rrf": "both, equal weights"}
 
 
@@ -73,6 +76,7 @@ def gather(workspace: Workspace) -> Json:
         "elsewhere": elsewhere(diagnosis) if diagnosis else [],
         "cures": cures(diagnosis, rungs) if diagnosis else [],
         "plan": read_json(workspace.plan) if workspace.plan.exists() else None,
+        "atlas": _atlas(workspace.reports / MAP),
         "test_reads": len(workspace.recorded("test read")),
     }
     facts["examples"] = _examples(workspace, ladder, shown)
@@ -84,6 +88,28 @@ def gather(workspace: Workspace) -> Json:
     facts["limits"] = limits(ladder.facts, least, len(best.values), facts["slices"], workspace.settings)
     facts["next"] = following(facts["workspace"], facts, against)
     return facts
+
+
+def _atlas(path: Path) -> Json | None:
+    """A sample of the map that was drawn last; None where none was."""
+    if not path.exists():
+        return None
+    found = read_json(path)
+    passages, queries = found["passages"], found["queries"]
+    some = slice(None, None, max(1, -(-len(passages["x"]) // DOTS)))
+    hubs = [place for place, lists in enumerate(passages["hub"]) if lists]
+    asked = range(min(ASKED, len(queries["x"])))
+
+    def at(rows: Json, places: Iterable[int]) -> Json:
+        chosen = list(places)
+        return {axis: [rows[axis][place] for place in chosen] for axis in ("x", "y")}
+
+    return {
+        "x": passages["x"][some], "y": passages["y"][some], "passages": found["all"]["passages"],
+        "hubs": at(passages, hubs), "words": {name: found["words"][name] for name in ("x", "y", "word")},
+        "found": at(queries, (p for p in asked if queries["rank"][p])),
+        "not found": at(queries, (p for p in asked if not queries["rank"][p])),
+    }  # fmt: skip
 
 
 def _scored(ladder: Ladder, shown: str | None) -> dict[str, Scores]:
