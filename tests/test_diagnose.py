@@ -11,7 +11,7 @@ import pytest
 
 from resurvey.diagnose import levels
 from resurvey.diagnose.examine import Patient, examine
-from resurvey.diagnose.geometry import effective_rank, random_pairs, rogue_finding, spread_finding
+from resurvey.diagnose.geometry import effective_rank, random_pairs, rogue_finding, spread_finding, together
 from resurvey.diagnose.hubness import hub_finding
 from resurvey.diagnose.levels import BANDS, Band, band, finding
 from resurvey.diagnose.retrieval import narrowness, rare_queries, retrieval_findings
@@ -157,6 +157,32 @@ def test_a_narrow_cone_is_confirmed_and_centring_suggested() -> None:
     assert found.value < 0.05
     assert (found.level, found.suggests) == ("confirmed", "center")
     assert found.evidence["mean"] > 0.85
+
+
+@pytest.mark.parametrize(
+    ("rank", "auc", "level", "says"),
+    [
+        (20, 0.99, "confirmed", "only 20 of 384 directions are used"),
+        (
+            100,
+            0.99,
+            "healthy",
+            "Nor is it one here: 100 of 384 directions are used, and relevant documents stand above",
+        ),
+        (100, 0.9, "confirmed", "It may be one here: relevant documents stand above random ones 90 %"),
+        (100, None, "unknown", "judged queries would tell"),
+    ],
+)
+def test_a_narrow_spread_is_levelled_with_the_rank_and_with_what_scores_tell(
+    rank: int, auc: float | None, level: str, says: str
+) -> None:
+    narrow = finding("R10-spread", 0.05, Interval(0.04, 0.06), "Narrow.", effective_rank=float(rank), directions=384)
+    told = together(narrow, None if auc is None else finding("R10-separation", auc, Interval(auc, auc), ""))
+    assert told.level == level
+    assert says in told.reading
+    assert bool(told.suggests) == (level == "confirmed")
+    wide = finding("R10-spread", 0.3, Interval(0.29, 0.31), "Wide.", effective_rank=2.0, directions=384)
+    assert together(wide, None) == wide
 
 
 def test_a_rogue_dimension_is_found_named_and_taken_away_by_centring() -> None:

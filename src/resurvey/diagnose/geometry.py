@@ -5,10 +5,12 @@ Knows vectors and nothing else.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.stats import bootstrap
 
-from resurvey.diagnose.levels import band, finding
+from resurvey.diagnose.levels import ILL, band, finding
 from resurvey.types import Doubles, Finding, Floats, Interval, Ints
 
 PAIRS, MORE = 1000, 20_000
@@ -16,6 +18,8 @@ ROGUES = 3
 """Dimensions that are asked whether they alone make the cosines."""
 RESAMPLES = 500
 SAMPLE = 2000
+COLLAPSED = 0.1
+"""Share of the directions below which the effective rank says that vectors use only few of them."""
 EDGES = np.linspace(-1, 1, 81)
 """Bins of the cosines' histograms."""
 
@@ -67,11 +71,38 @@ def spread_finding(vectors: Floats, seed: int) -> Finding:
         queries=len(cosines),
         of="pairs",
         pairs=len(cosines),
+        directions=min(vectors.shape[1], max(1, len(vectors) - 1)),
         mean=float(cosines.mean()),
         effective_rank=rank,
         histogram=counts.tolist(),
         edges=EDGES.tolist(),
     )
+
+
+def together(spread: Finding, separation: Finding | None) -> Finding:
+    """The spread levelled together with the effective rank and with how well relevant documents are told from random ones.
+
+    Narrow cosines alone are no illness: models trained at a low temperature have them by design. They are one where the
+    vectors use few directions, or where scores do not tell relevant documents apart; without judged queries the latter
+    is not known.
+    """
+    if spread.level not in ILL:
+        return spread
+    rank, most = spread.evidence["effective_rank"], spread.evidence["directions"]
+    used = f"{rank:.0f} of {most} directions are used"
+    if rank < COLLAPSED * most:
+        return replace(spread, reading=f"{spread.reading} It is one here: only {used}.")
+    if separation is None or separation.level == "unknown":
+        nobody = f"{used}; whether it harms here, judged queries would tell"
+        return replace(
+            spread, level="unknown", suggests="", reading=f"{spread.reading} {nobody[0].upper()}{nobody[1:]}."
+        )
+    told = f"relevant documents stand above random ones {100 * (separation.value or 0):.0f} % of the time"
+    if separation.level == "healthy":
+        return replace(
+            spread, level="healthy", suggests="", reading=f"{spread.reading} Nor is it one here: {used}, and {told}."
+        )
+    return replace(spread, reading=f"{spread.reading} It may be one here: {told}.")
 
 
 def _around(cosines: Doubles, seed: int) -> Interval:

@@ -55,7 +55,7 @@ def hub_finding(run: Run, documents: Sequence[Document], centred: Run | None = N
     copies = _alike([document for document in documents if document.id in shown])
     skewness = _skewness(occurrences)
     named = ", ".join(f"'{titles[id][:40]}'" for id, _ in hubs[:3])
-    reading = f"{len(hubs)} documents are in more than 20 % of {lists} top-10 lists{': ' + named if named else ''}; skewness {skewness:.1f}, {100 * orphans:.0f} % never appear; {100 * uneven:.0f} % of the places would have to change hands for all to appear alike."
+    reading = f"{len(hubs)} documents are in more than 20 % of {lists:,} top-10 lists{': ' + named if named else ''}; skewness {skewness:.1f}, {100 * orphans:.0f} % never appear; {100 * uneven:.0f} % of the places would have to change hands for all to appear alike."
     if hubs:
         reading += f" Hubs have {np.median(ours):.0f} words, documents {usual:.0f}."
     if copies:

@@ -22,6 +22,15 @@ DEPTH = 100
 LEAST_BUCKET = 10
 LIFT = 1.0
 """Points that words must be able to add for it to be called a lift."""
+WHERE = {
+    "alone": "There is nothing to compare with.",
+    "nowhere": "No lift where rare tokens are: look elsewhere.",
+    "unknown": "Whether words add anything there, so few queries cannot tell.",
+    "rare": "The lift is where the rare tokens are: hybrid first.",
+    "everywhere": "The lift is everywhere: training carries more than hybrid.",
+    "open": "Whether it is only there, so few queries cannot tell.",
+}
+"""What it means where the lift is."""
 SMALL = 5 * DEPTH
 """In a corpus of fewer documents, being among the first hundred says nothing."""
 
@@ -75,7 +84,7 @@ def retrieval_findings(
 def _quality(ndcg: Mapping[str, Scores], known: bool) -> Finding:
     dense = ndcg["dense"]
     means = {name: round(found.mean, 4) for name, found in ndcg.items()}
-    reading = f"NDCG@10 {dense.mean:.3f} over {len(dense.values)} queries; BM25 {ndcg['lexical'].mean:.3f}, RRF of both {ndcg['fused'].mean:.3f}."
+    reading = f"NDCG@10 {dense.mean:.3f} over {len(dense.values):,} queries; BM25 {ndcg['lexical'].mean:.3f}, RRF of both {ndcg['fused'].mean:.3f}."
     return finding(
         "R19-quality", dense.mean, interval(dense.values), reading, queries=len(dense.values), known=known, means=means
     )
@@ -103,13 +112,12 @@ def _bucket_lift(lift: Doubles, queries: Sequence[str], rare: frozenset[str], kn
         lacking = LEAST_BUCKET - len(some)
         reading = f"Only {len(some)} queries hold literal or rare tokens, too few to measure (at least {lacking} more would be needed); {beside}."
         return Finding("R17-literal-lift", title, None, unit, None, "unknown", reading)
-    reading = (
-        f"{_signed(some)} points over {len(some):,} queries with literal or rare tokens, {beside}. {_where(some, rest)}"
-    )
+    where = _where(some, rest)
+    reading = f"{_signed(some)} points over {len(some):,} queries with literal or rare tokens, {beside}. {WHERE[where]}"
     around = interval(rest) if len(rest) > 1 else None
     return finding(
         "R17-literal-lift", float(some.mean()), interval(some), reading, queries=len(some), of="queries with such tokens",
-        known=known and len(rest) >= LEAST_BUCKET, rest=float(rest.mean()) if len(rest) else None,
+        known=known and len(rest) >= LEAST_BUCKET, where=where, rest=float(rest.mean()) if len(rest) else None,
         rest_interval=[around.low, around.high] if around else None, rest_queries=len(rest),
     )  # fmt: skip
 
@@ -121,20 +129,18 @@ def _signed(lift: Doubles) -> str:
 
 
 def _where(rare: Doubles, rest: Doubles) -> str:
-    """Where the lift is, as far as the intervals of both buckets and of their difference tell."""
+    """Where the lift is, as far as the intervals of both buckets and of their difference tell; a key of `WHERE`."""
     if len(rest) < LEAST_BUCKET:
-        return "There is nothing to compare with."
+        return "alone"
     here, there = interval(rare), interval(rest)
     if here.high <= LIFT:
-        return "No lift where rare tokens are: look elsewhere."
+        return "nowhere"
     if here.low <= 0:
-        return "Whether words add anything there, so few queries cannot tell."
+        return "unknown"
     wide = 1.96 * float(np.sqrt(rare.var(ddof=1) / len(rare) + rest.var(ddof=1) / len(rest)))
     if rare.mean() - rest.mean() > wide and rest.mean() < rare.mean() / 2:
-        return "The lift is where the rare tokens are: hybrid first."
-    if there.low > 0:
-        return "The lift is everywhere: training carries more than hybrid."
-    return "Whether it is only there, so few queries cannot tell."
+        return "rare"
+    return "everywhere" if there.low > 0 else "open"
 
 
 def _recall(recall: Scores, known: bool, documents: int) -> Finding:
