@@ -13,7 +13,7 @@ from rich.console import Console
 
 from resurvey.diagnose.collision import MORE, NUMBER, TOP, collision_finding, readings
 from resurvey.diagnose.terms import Term, background, choose, contexts, distinguishing, words_of
-from resurvey.show.console import diagnosis_table
+from resurvey.show.findings import diagnosis_table
 from resurvey.types import Diagnosis, Finding, Floats, Ints
 
 SEED = 13

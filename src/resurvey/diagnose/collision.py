@@ -35,6 +35,8 @@ HEAPS, LEAST_HEAP = 0.4, 3
 """Silhouette from which ten passages are two heaps, and the fewest of either."""
 GENERIC = slice(100, 1600)
 """Ranks of the web's words among which a term's proxies are looked for: below them stand words of no meaning."""
+SHORT = 3
+"""Letters of a word that is no proxy: to an acronym that the encoder does not know, short words are near by their sound."""
 LEAST_TERMS = 20
 SHOWN, PROXIES = 12, 4
 
@@ -199,7 +201,9 @@ def _rows(
     found: Sequence[Read], shown: set[int], senses: dict[int, list[Json]], bare: Floats, asks: Embed, looked: _Looked, code: str
 ) -> list[Json]:  # fmt: skip
     """What is shown of every term that collides or has two senses, the clearest first, the user's own before all."""
-    web = [word for word in wordfreq.top_n_list(code, GENERIC.stop * 2) if WORD.fullmatch(word)][GENERIC]
+    web = [word for word in wordfreq.top_n_list(code, GENERIC.stop * 2) if WORD.fullmatch(word) and len(word) > SHORT][
+        GENERIC
+    ]
     near = bare @ asks(web).T if web and shown else np.zeros((len(bare), 0), dtype=np.float32)
     everywhere: Background = background(looked.windows)
     plain = frozenset(wordfreq.top_n_list(code, GENERIC.start))

@@ -98,7 +98,7 @@ def _atlas(path: Path) -> Json | None:
     passages, queries = found["passages"], found["queries"]
     some = slice(None, None, max(1, -(-len(passages["x"]) // DOTS)))
     hubs = [place for place, lists in enumerate(passages["hub"]) if lists]
-    asked = range(min(ASKED, len(queries["x"])))
+    asked = range(0, len(queries["x"]), max(1, -(-len(queries["x"]) // ASKED)))
 
     def at(rows: Json, places: Iterable[int]) -> Json:
         chosen = list(places)
