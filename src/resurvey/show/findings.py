@@ -14,10 +14,15 @@ from resurvey.diagnose.answer import JUDGMENTS, bottleneck
 from resurvey.diagnose.elsewhere import elsewhere
 from resurvey.show.console import LEVELS, table
 from resurvey.show.quantity import written
-from resurvey.types import Diagnosis, Finding, Json
+from resurvey.types import Diagnosis, Finding, Json, Level
 
-ORDER = ("confirmed", "suspect", "unknown", "healthy")
+ORDER: tuple[Level, ...] = ("confirmed", "suspect", "unknown", "healthy")
 """What matters most stands first."""
+
+
+def by_urgency(diagnosis: Diagnosis) -> list[Finding]:
+    """The findings, what is ill before what is not."""
+    return sorted(diagnosis.findings, key=lambda found: ORDER.index(found.level))
 
 
 def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
@@ -29,7 +34,7 @@ def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
     levels = Counter(finding.level for finding in diagnosis.findings)
     counted = ", ".join(f"{levels[level]} {level}" for level in ORDER if levels[level])
     made = table("level", "finding")
-    for finding in sorted(diagnosis.findings, key=lambda found: ORDER.index(found.level)):
+    for finding in by_urgency(diagnosis):
         made.add_row(Text(finding.level, style=LEVELS[finding.level]), _told(finding))
     made.columns[0].no_wrap = True
     blind = diagnosis.judged_by != JUDGMENTS

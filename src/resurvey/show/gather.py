@@ -23,6 +23,7 @@ from resurvey.promote.choose import UNTOUCHED, Ladder, read_ladder
 from resurvey.promote.live import live, proof
 from resurvey.show.advice import following, limits
 from resurvey.show.examples import examples
+from resurvey.show.findings import by_urgency
 from resurvey.types import Comparison, Json, Qrels, diagnosis_from_json, to_json
 from resurvey.workspace import Workspace, read_json
 
@@ -72,7 +73,7 @@ def gather(workspace: Workspace) -> Json:
         "ladder": _ladder(ladder, scored, compared, now.candidate if now else ""),
         "slices": _slices(ladder, scored[shown] if shown else None, against),
         "ranks": _ranks(ladder, shown),
-        "findings": [to_json(f) for f in diagnosis.findings] if diagnosis else [],
+        "findings": [to_json(f) for f in by_urgency(diagnosis)] if diagnosis else [],
         "elsewhere": elsewhere(diagnosis) if diagnosis else [],
         "cures": cures(diagnosis, rungs) if diagnosis else [],
         "plan": read_json(workspace.plan) if workspace.plan.exists() else None,

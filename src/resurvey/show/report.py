@@ -11,7 +11,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from resurvey.show.figures import FIGURES, png, svg
-from resurvey.show.findings import ORDER
 from resurvey.show.quantity import written
 from resurvey.types import Json
 
@@ -60,7 +59,6 @@ def render(facts: Json) -> str:
     failing = evidence.get("R18-ranking", {}).get("evidence", {}).get("failures", {})
     words = evidence.get("R13-collision", {}).get("evidence", {}).get("terms", [])
     shown = facts | {
-        "findings": sorted(facts["findings"], key=lambda row: ORDER.index(row["level"])),
         "words": words,
         "causes": failing.get("causes", []),
         "pictures": pictures,
