@@ -2,10 +2,12 @@
 
     python benchmarks/diagnose.py findings [--data FOLDER] [--only NAME ...]    # the tables of docs/diagnose.md
     python benchmarks/diagnose.py chunks [--data FOLDER] [--only NAME ...] [--tokens 32 64 128 254]
+    python benchmarks/diagnose.py halves [--data FOLDER] [--only NAME ...]
     python benchmarks/diagnose.py scale [--data FOLDER] [--sizes 1000 10000 100000]
 
 `findings` runs `resurvey init` and `resurvey diagnose` as a user would, with train and dev judgments; test judgments stay
-closed. `chunks` compares passage sizes by `resurvey chunks`. `scale` examines passages that are embedded already: seconds of each step, and memory above what opening took.
+closed. `chunks` compares passage sizes by `resurvey chunks`. `halves` takes the findings
+that rest on queries again over random halves of them, and counts their levels. `scale` examines passages that are embedded already: seconds of each step, and memory above what opening took.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from contest.source import HERE, commit, resurvey
 from contest.task import COLLECTIONS, Choice, task
 from resurvey.diagnose.answer import bottleneck
 from resurvey.diagnose.elsewhere import elsewhere
-from resurvey.types import diagnosis_from_json
-from work import examining, lexical
+from resurvey.types import Level, diagnosis_from_json
+from work import examining, halving, lexical
 
 SHOWN = (
     "R14-corpus", "R14-queries", "R15-vocabulary", "R10-spread", "R11-rogue", "R13-collision", "R10-separation", "R12-hubs",
@@ -30,13 +32,13 @@ SHOWN = (
 )  # fmt: skip
 CHUNKED = ("attack-procedures", "covid-faq", "code-cosqa", "job-titles")
 """Collections with judged queries and documents long enough to be cut."""
-MARKS = {"healthy": "", "suspect": " *", "confirmed": " **", "unknown": " ?"}
+MARKS: dict[Level, str] = {"healthy": "", "suspect": " *", "confirmed": " **", "unknown": " ?"}
 
 
 def main() -> None:
     """Print one of the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("findings", "chunks", "scale"))
+    parser.add_argument("what", choices=("findings", "chunks", "halves", "scale"))
     parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
     parser.add_argument("--only", nargs="*", choices=COLLECTIONS)
     parser.add_argument("--tokens", type=int, nargs="*", default=[32, 64, 128, 254])
@@ -47,6 +49,8 @@ def main() -> None:
         scale(arguments.data, arguments.sizes)
     elif arguments.what == "chunks":
         chunks(arguments.data, arguments.only or CHUNKED, arguments.tokens)
+    elif arguments.what == "halves":
+        halves(arguments.data, arguments.only or CHUNKED)
     else:
         findings(arguments.data, arguments.only or COLLECTIONS)
 
@@ -87,6 +91,16 @@ def chunks(data: Path, names: Sequence[str], sizes: Sequence[int]) -> None:
             means = [f"{row[branch]:.3f}" for branch in ("dense", "words", "both")]
             cells = (name, f"{row['size']}{mark}", f"{row['passages']:,}", means[0], of_dense, *means[1:], of_both)
             print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def halves(data: Path, names: Sequence[str]) -> None:
+    """A row for every collection and finding: how often each level is given over random halves of the judged queries."""
+    print("| collection | finding | " + " | ".join(MARKS) + " |\n|---|---" + "|---" * len(MARKS) + "|")
+    for name in names:
+        with tempfile.TemporaryDirectory() as place:
+            _begun(data / name, Path(place))
+            for id, counts in halving.levels(Path(place) / "work").items():
+                print(f"| {name} | {id} | {' | '.join(str(counts[level]) for level in MARKS)} |", flush=True)
 
 
 def _points(found: dict[str, Any] | None) -> str:
