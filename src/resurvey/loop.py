@@ -27,7 +27,7 @@ from resurvey.types import (
     plan_from_json,
     to_json,
 )
-from resurvey.workspace import Workspace, create, file_digest, read_json, write_bytes, write_json
+from resurvey.workspace import Workspace, create, file_digest, read_json, sync, sync_tree, write_bytes, write_json
 
 if TYPE_CHECKING:
     from resurvey.data.read import Sources
@@ -69,9 +69,11 @@ def init(root: Path, sources: Sources, values: Mapping[str, str | int | float], 
         write_bytes(partial / settings.FILE, settings.render(values).encode("utf-8"))
         settings.load(partial / settings.FILE)
         create(partial).record("init", sources=manifest["sources"])
+        sync_tree(partial)
         if root.exists():
             root.rmdir()
         partial.rename(root)
+        sync(root.parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -147,7 +149,7 @@ def treat(session: Session, effort: str, steps: Sequence[str] = ()) -> list[Cand
     workspace = session.workspace
     plan = decide(session, effort)
     chosen = list(steps) or [step.treatment for step in plan.steps]
-    key = workspace.key(file_digest(workspace.plan), *chosen)
+    key = workspace.key(workspace.data_key(), file_digest(workspace.plan), *chosen)
     from resurvey.promote.registry import Registry
 
     registry = Registry(workspace)
@@ -163,7 +165,7 @@ def treat(session: Session, effort: str, steps: Sequence[str] = ()) -> list[Cand
 def promote_best(session: Session) -> tuple[str, str]:
     """Hold the ladder against the best untouched pipeline; make live what passes the gate."""
     from resurvey.promote.choose import best_that_passes
-    from resurvey.promote.live import live, switch
+    from resurvey.promote.live import live, over, switch
 
     workspace = session.workspace
     outcome = workspace.root / "gate.json"
@@ -172,7 +174,7 @@ def promote_best(session: Session) -> tuple[str, str]:
         if stale:
             choice = best_that_passes(workspace)
             if choice.live is not None:
-                switch(workspace, choice.live, "run")
+                switch(workspace, over(workspace, choice.live.candidate, choice.live.snapshot), "run")
             write_json(outcome, choice.facts)
     now = live(workspace)
     return (now.candidate if now else ""), read_json(outcome)["sentence"]
@@ -185,7 +187,7 @@ def promote(session: Session, name: str) -> str:
         PromotionRefusedError: with the gate's reasons.
     """
     from resurvey.promote.choose import gate_one
-    from resurvey.promote.live import Live, switch
+    from resurvey.promote.live import over, switch
 
     id, refusals = gate_one(session.workspace, name)
     if refusals:
@@ -194,7 +196,7 @@ def promote(session: Session, name: str) -> str:
             f"resurvey report {session.workspace.root} shows what was measured",
         )
     ladder = read_json(session.workspace.candidates / "ladder.json")
-    switch(session.workspace, Live(id, ladder["snapshot"]), "promote")
+    switch(session.workspace, over(session.workspace, id, ladder["snapshot"]), "promote")
     return id
 
 

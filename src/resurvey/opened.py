@@ -7,11 +7,12 @@ encoder takes seconds; a command that needs none of it pays nothing.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resurvey.errors import Problem, ResurveyError
-from resurvey.types import Progress, silent
+from resurvey.types import Document, Progress, silent
 from resurvey.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from resurvey.protocols import Encoder
     from resurvey.search.builder import Builder
     from resurvey.search.index import Index
+    from resurvey.search.store import Store
 
 MOST_CHECKED = 300
 """Judged queries on which int8 must rank as float32 does."""
@@ -32,17 +34,58 @@ JUDGING_CALIBRATION, JUDGING_CHECKED = 100, 300
 class Opened:
     """The collection, the encoder, the index and the builder of one workspace."""
 
-    def __init__(self, workspace: Workspace, progress: Progress = silent) -> None:
+    def __init__(self, workspace: Workspace, progress: Progress = silent, snapshot: int | None = None) -> None:
         self.workspace = workspace
         self.settings = workspace.settings
         self.progress = progress
+        self.snapshot = snapshot
+        """Opened exactly as it was published; None: the documents as they are now."""
 
     @functools.cached_property
-    def collection(self) -> Collection:
-        """What was brought."""
+    def brought(self) -> Collection:
+        """What was brought, as it was."""
         from resurvey.data import collection
 
         return collection.load(self.workspace.data)
+
+    @functools.cached_property
+    def collection(self) -> Collection:
+        """What was brought, with the documents as they are now."""
+        from resurvey.search.corpus import current
+
+        if self.snapshot is not None:
+            return self._with(self._store.documents())
+        return current(self.workspace, self.brought)
+
+    def _with(self, documents: Sequence[Document]) -> Collection:
+        from resurvey.search.corpus import with_documents
+
+        return with_documents(self.brought, documents)
+
+    @functools.cached_property
+    def _store(self) -> Store:
+        """The tables as a snapshot names them: the one asked for, or the one of the documents as they are now."""
+        from resurvey.search.corpus import Corpus
+        from resurvey.search.snapshots import Rule, advance, get
+        from resurvey.search.store import Store
+        from resurvey.upkeep import tidy
+
+        corpus = Corpus(self.workspace)
+        corpus.heal()
+        if self.snapshot is not None:
+            return Store(corpus.folder, get(corpus.folder, self.snapshot))
+        state = corpus.state()
+        rule = Rule(
+            self.encoder,
+            self.encoder.fingerprint,
+            self.settings.integer("passage_tokens"),
+            self.settings.text("language"),
+        )
+        self.progress("reading documents", 0, 1)
+        snapshot = advance(corpus, state, corpus.placed(state.at), rule)
+        opened = Store(corpus.folder, snapshot)
+        tidy(self.workspace)
+        return opened
 
     @property
     def weights(self) -> bool:
@@ -65,7 +108,8 @@ class Opened:
         from resurvey.search.compiled import CompiledEncoder
         from resurvey.search.encode import open_encoder
 
-        folder, size = self.workspace.index / "engines", sum(len(d.full_text) for d in self.collection.documents)
+        # What was brought decides, not what it has become: a write must not change the encoder that serves.
+        folder, size = self.workspace.index / "engines", sum(len(d.full_text) for d in self.brought.documents)
         engine, precision = self.settings.text("engine"), self.settings.text("precision")
         if precision == "int8":
             return self._int8(open_encoder(name, folder, engine=engine), folder)
@@ -97,7 +141,7 @@ class Opened:
             )
         tokens = self.settings.integer("passage_tokens")
         how = ("briefly",) if briefly else ()
-        place = folder / digest(encoder.fingerprint, "int8", self.workspace.data_key(), str(tokens), *how)[:16]
+        place = folder / digest(encoder.fingerprint, "int8", self.workspace.brought_key(), str(tokens), *how)[:16]
         new = refusal(place) is None
 
         def evidence() -> Evidence:
@@ -119,14 +163,17 @@ class Opened:
 
     @functools.cached_property
     def index(self) -> Index:
-        """The index of the corpus as it was brought.
+        """The index of the corpus as it is now, or of the snapshot that was asked for.
 
         Raises:
             ResurveyError: when documents would be split and the settings forbid it.
         """
-        from resurvey.search.index import open_index
+        from resurvey.search.index import index_at
 
-        index = open_index(self.workspace.index, self.collection.documents, self.encoder, self.settings)
+        documents = self._store.documents()
+        if tuple(documents) != self.collection.documents:  # written between two looks
+            self.__dict__["collection"] = self._with(documents)
+        index = index_at(self.workspace.index, self._store, documents, self.encoder, self.settings)
         long = index.cut.long_documents
         if long and self.settings.text("rechunk") == "never":
             lost = f"{long} documents are longer than a passage ({index.cut.lost_tokens} tokens would be lost), and `rechunk` is never"

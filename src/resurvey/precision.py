@@ -26,7 +26,7 @@ from resurvey.protocols import Encoder
 from resurvey.search.compiled import FACTS, TOKENIZER, CompiledEncoder, compiled, refusal
 from resurvey.search.engine import GRAPH, openvino
 from resurvey.types import Floats, Json, Qrels
-from resurvey.workspace import digest, file_digest, read_json, write_json
+from resurvey.workspace import digest, file_digest, make_folder, read_json, sync, sync_tree, write_json
 
 CALIBRATION = 200
 """Passages whose activations set the scales."""
@@ -102,7 +102,7 @@ def int8(encoder: CompiledEncoder, place: Path, evidence: Callable[[], Evidence]
     if there is not None or refusal(place) is not None:
         return there or encoder
     passages, check = evidence()
-    place.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(place.parent)
     partial = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     try:
         facts = _made(encoder, partial, _calibration(passages), check, KEPT[:attempts])
@@ -110,7 +110,9 @@ def int8(encoder: CompiledEncoder, place: Path, evidence: Callable[[], Evidence]
             shutil.rmtree(partial)
             partial.mkdir()
         write_json(partial / FACTS, facts)
+        sync_tree(partial)
         os.rename(partial, place)
+        sync(place.parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

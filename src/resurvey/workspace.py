@@ -30,6 +30,8 @@ from resurvey.types import Json
 FORMAT = 1
 MARK = "workspace.json"
 LOCK = ".lock"
+HEAD = "head.json"
+"""Below `index/`: the newest acknowledged documents."""
 TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 """What an unfinished write is called until it has its name."""
 WRITTEN = ("", "manifests", "candidates", "candidates/*", "reports", "reports/*", "artefacts", "index/*", "index/*/*")
@@ -71,18 +73,36 @@ def canonical(value: Json | Sequence[Any]) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Put one file's bytes, or one folder's names, on disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
 
 
+def sync_tree(folder: Path) -> None:
+    """Put every file and folder below `folder` on disk, and `folder` itself."""
+    for place, _, files in os.walk(folder):
+        for name in files:
+            sync(Path(place, name))
+        sync(Path(place))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; each one's name is on disk."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync(folder.parent)
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the name `path` at the end: afterwards that file is whole and on disk, or as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     name = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")  # known before it is there: Ctrl-C leaves nothing
     try:
         with open(name, "xb", opener=functools.partial(os.open, mode=0o600)) as file:
@@ -96,7 +116,7 @@ def writing(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and error.errno:  # name the file that was meant, not the temporary one
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -174,7 +194,7 @@ class Artefacts:
                 with path.open("rb") as source, writing(unfinished / path.relative_to(folder)) as copy:
                     shutil.copyfileobj(source, copy)
             for inner in (*(found for found in unfinished.rglob("*") if found.is_dir()), unfinished):
-                _sync_folder(inner)
+                sync(inner)
             self._matches(unfinished.with_name(name), folder_digest(unfinished))
             os.rename(unfinished, place)
         except OSError:
@@ -182,7 +202,7 @@ class Artefacts:
                 raise
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-        _sync_folder(self.folder)
+        sync(self.folder)
         return f"sha256:{name}"
 
     def folder_of(self, reference: str) -> Path:
@@ -285,6 +305,13 @@ class Workspace:
                     path.unlink(missing_ok=True)
 
     def data_key(self) -> str:
+        """Hash of the data as it is now: of all that was brought, and of what documents have become since."""
+        brought = self.brought_key()
+        head = self.index / HEAD
+        facts = read_json(head) if head.exists() else {"key": "", "origin": ""}
+        return brought if facts["key"] == facts["origin"] else digest(brought, facts["key"])
+
+    def brought_key(self) -> str:
         """Hash of all that was brought: the manifest of `data/`, whose rows carry the files' hashes."""
         return file_digest(self.data / "manifest.json")
 

@@ -34,6 +34,10 @@ class Cut:
     lost_tokens: int
     tokens: int
     """Tokens of all documents, titles included."""
+    heads: tuple[int, ...] = ()
+    """For every passage, how many characters of its document's title stand before it."""
+    lengths: tuple[int, ...] = ()
+    """For every passage, how many tokens its document has."""
 
 
 def cut(documents: Sequence[Document], tokenizer: Tokenizer, most: int = 0) -> Cut:
@@ -48,18 +52,24 @@ def cut(documents: Sequence[Document], tokenizer: Tokenizer, most: int = 0) -> C
     titles = dict(zip((d.id for d in long), tokenizer.offsets([d.title for d in long]), strict=True))
     passages: list[Passage] = []
     texts: list[str] = []
+    heads: list[int] = []
+    counts: list[int] = []
     for document, length in zip(documents, lengths, strict=True):
         if length <= budget:
             passages.append(Passage(document.id, 0, len(document.text)))
             texts.append(document.full_text)
+            heads.append(len(document.title))
+            counts.append(length)
             continue
         title = _short_title(document.title, titles[document.id], budget // 2)
         room = budget - min(len(titles[document.id]), budget // 2)
         for start, end in _windows(document.text, bodies[document.id], room):
             passages.append(Passage(document.id, start, end))
             texts.append(f"{title} {document.text[start:end]}".strip())
+            heads.append(len(title))
+            counts.append(length)
     lost = sum(length - budget for length in lengths if length > budget)
-    return Cut(tuple(passages), tuple(texts), len(long), lost, sum(lengths))
+    return Cut(tuple(passages), tuple(texts), len(long), lost, sum(lengths), tuple(heads), tuple(counts))
 
 
 def _short_title(title: str, spans: Sequence[tuple[int, int]], most: int) -> str:

@@ -19,7 +19,7 @@ from resurvey.data.read import NO_SPLIT, Brought, Sources
 from resurvey.data.split import documents_by, qrels_of, split
 from resurvey.errors import Problem, ResurveyError
 from resurvey.types import Answer, Document, Json, Judgment, Qrels, Query
-from resurvey.workspace import file_digest, read_json, write_json
+from resurvey.workspace import file_digest, read_json, sync, write_json
 
 MANIFEST = "manifest.json"
 
@@ -102,6 +102,7 @@ def save(collection: Collection, folder: Path, sources: Sources) -> Json:
     }  # fmt: skip
     for name, table in tables.items():
         pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+        sync(folder / f"{name}.parquet")
     manifest: Json = {
         "sources": {
             **{path_name(path): file_digest(path) for path in sources.files()},

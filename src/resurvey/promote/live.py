@@ -9,8 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from resurvey.errors import ResurveyError
+from resurvey.search.snapshots import latest_like
 from resurvey.types import Comparison, Json, comparison_from_json
 from resurvey.workspace import Workspace, read_json, write_json
+
+REFRESH = "refresh"
+"""Why a switch was made that changed the snapshot alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,11 @@ def switch(workspace: Workspace, new: Live, why: str) -> None:
     write_json(workspace.live, {"candidate": new.candidate, "snapshot": new.snapshot})
 
 
+def over(workspace: Workspace, candidate: str, snapshot: int) -> Live:
+    """A candidate over the newest snapshot that was made as `snapshot` was: no acknowledged document goes missing."""
+    return Live(candidate, latest_like(workspace.index, snapshot))
+
+
 def history(workspace: Workspace) -> list[Live]:
     """What has been live, oldest first; a rollback takes its last entry off.
 
@@ -53,7 +62,7 @@ def history(workspace: Workspace) -> list[Live]:
     """
     stack: list[Live] = []
     for entry in workspace.recorded("promoted"):
-        if entry["why"] == "rollback" and stack:
+        if entry["why"] in ("rollback", REFRESH) and stack:  # the same candidate over newer documents is no step
             stack.pop()
         if not stack or stack[-1] != Live(entry["candidate"], entry["snapshot"]):
             stack.append(Live(entry["candidate"], entry["snapshot"]))
@@ -76,7 +85,7 @@ def rollback(workspace: Workspace) -> tuple[Live, Live]:
         raise ResurveyError(
             "there is nothing to roll back to: at most one candidate has been live", "resurvey status DIR"
         )
-    was, now = stack[-1], stack[-2]
+    was, now = stack[-1], over(workspace, stack[-2].candidate, stack[-2].snapshot)
     switch(workspace, now, "rollback")
     return was, now
 

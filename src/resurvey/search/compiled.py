@@ -20,7 +20,7 @@ import numpy as np
 from resurvey.protocols import Kind
 from resurvey.search.engine import GRAPH, Graph, convert, openvino, same
 from resurvey.types import Floats, Json
-from resurvey.workspace import digest, read_json, write_json
+from resurvey.workspace import digest, make_folder, read_json, sync, sync_tree, write_json
 
 if TYPE_CHECKING:
     from resurvey.search.encode import SentenceEncoder
@@ -90,7 +90,7 @@ def compile_to(folder: Path, encoder: SentenceEncoder) -> CompiledEncoder | None
 
     The folder then says why, so that it is not tried again.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         refused = _write(partial, encoder)
@@ -102,7 +102,9 @@ def compile_to(folder: Path, encoder: SentenceEncoder) -> CompiledEncoder | None
             partial.mkdir()
             write_json(partial / FACTS, {"name": encoder.name, "refused": refused})
         shutil.rmtree(folder, ignore_errors=True)
+        sync_tree(partial)
         os.rename(partial, folder)
+        sync(folder.parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

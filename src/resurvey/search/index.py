@@ -166,7 +166,7 @@ class Index:
         return rows_within(self._memory, self.encoder.dimensions)
 
     def _path(self, kind: str, suffix: str) -> Path:
-        return self._derived.path(kind, digest(self.store.snapshot.key, self.encoder.fingerprint), suffix)
+        return self._derived.path(kind, digest(self.store.snapshot.texts, self.encoder.fingerprint), suffix)
 
     def _read(self, texts: Sequence[str]) -> Iterator[Floats]:
         keys = self.vectors.embed(texts, "passage", self.progress)
@@ -183,7 +183,7 @@ class Index:
         """The postings of one text column; made once a snapshot and kept beside it."""
         if column not in self._postings:
             rule = RULES[column]
-            name = f"{self.store.snapshot.key[:16]}-{column}-{rule.k1:g}-{rule.b:g}"
+            name = f"{self.store.snapshot.texts[:16]}-{column}-{rule.k1:g}-{rule.b:g}"
             folder = self.folder / "derived" / name
             if not folder.exists():
                 postings_of.save(postings_of.build(self.store.column(column), rule), folder)
@@ -223,3 +223,9 @@ def open_index(
     snapshot = build(folder, documents, parts, settings.text("language"))
     store = VectorStore(vectors or folder / "vectors", encoder)
     return Index(folder, Store(folder, snapshot), documents, parts, store, settings)
+
+
+def index_at(folder: Path, store: Store, documents: Sequence[Document], encoder: Encoder, settings: Settings) -> Index:
+    """The index of a snapshot as it was made: nothing is cut or analysed again."""
+    vectors = VectorStore(folder / "vectors", encoder)
+    return Index(folder, store, documents, store.cut(documents), vectors, settings)

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from scipy.sparse import csr_array
 
 from resurvey.types import Floats, Ints
+from resurvey.workspace import make_folder, sync, sync_tree
 
 TERMS, ARRAYS = "terms.txt", ("starts", "rows", "weights")
 BLOCK, MOST = 64, 4_000_000
@@ -99,7 +100,7 @@ def build(column: pa.ChunkedArray, rule: Rule) -> Postings:
 
 def save(postings: Postings, folder: Path) -> None:
     """Write to a folder that appears whole or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         (partial / TERMS).write_text("".join(f"{term}\n" for term in postings._places), encoding="utf-8")
@@ -107,7 +108,9 @@ def save(postings: Postings, folder: Path) -> None:
         for name, array in zip(ARRAYS, kept, strict=True):
             np.save(partial / f"{name}.npy", array)
         np.save(partial / "passages.npy", postings.weights.shape[1])
+        sync_tree(partial)
         os.rename(partial, folder)
+        sync(folder.parent)
     except OSError:  # another process was first
         if not folder.exists():
             raise

@@ -23,6 +23,7 @@ from resurvey.search.index import Index
 from resurvey.search.postings import rarity
 from resurvey.search.segments import segments
 from resurvey.types import Document, Floats, Ints, Query, Run
+from resurvey.workspace import writing
 
 CHARACTERS = "characters"
 HASHES = 2**20
@@ -83,13 +84,11 @@ class TermMatrix:
     def __init__(self, kind: Terms, index: Index) -> None:
         self.kind = kind
         self._language = index.language
-        path = index.folder / "derived" / f"{index.store.snapshot.key[:16]}-{kind.name}.npz"
+        path = index.folder / "derived" / f"{index.store.snapshot.texts[:16]}-{kind.name}.npz"
         self.matrix = csr_array(load_npz(path)) if path.exists() else self._build(index)
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".part.npz")
-            save_npz(partial, self.matrix, compressed=False)
-            partial.replace(path)
+            with writing(path) as file:
+                save_npz(file, self.matrix, compressed=False)
         self._by_term = self.matrix.T.tocsr()
         self._lengths, self._frequency = np.diff(self.matrix.indptr), np.diff(self._by_term.indptr)
         self.idf = rarity(self._frequency, self.matrix.shape[0])

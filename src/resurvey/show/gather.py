@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from resurvey import __version__
-from resurvey.data.collection import Collection, load
+from resurvey.data.collection import Collection
 from resurvey.data.standin import stand_ins
 from resurvey.diagnose.answer import bottleneck
 from resurvey.diagnose.cures import cures
@@ -21,6 +21,7 @@ from resurvey.evaluate.compare import compare, compare_all
 from resurvey.evaluate.measures import Scores
 from resurvey.promote.choose import UNTOUCHED, Ladder, read_ladder
 from resurvey.promote.live import live, proof
+from resurvey.search.corpus import current
 from resurvey.show.advice import following, limits
 from resurvey.show.examples import examples
 from resurvey.show.findings import by_urgency
@@ -202,10 +203,12 @@ def _examples(workspace: Workspace, ladder: Ladder, shown: str | None) -> list[J
     was, now = ladder.registry.ranked(best.name), ladder.registry.ranked(shown or best.name)
     if was is None or now is None:
         return []
-    collection = load(workspace.data)
+    collection = current(workspace)
     qrels, texts = _asked(workspace, ladder, collection)
-    asked = {query: texts[query] for query in best.queries}
     documents = {document.id: document for document in collection.documents}
+    if not set(best.queries) <= set(texts):  # stand-ins of documents that have changed since
+        return []
+    asked = {query: texts[query] for query in best.queries}
     snapshot = read_json(workspace.index / "snapshots" / f"{ladder.facts['snapshot']}.json")
     return examples(was, now, qrels, asked, documents, str(snapshot["language"]))
 

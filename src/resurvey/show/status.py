@@ -8,8 +8,9 @@ from __future__ import annotations
 from resurvey.llm import Cache
 from resurvey.promote.live import live
 from resurvey.promote.registry import Registry
+from resurvey.search.corpus import Head
 from resurvey.types import Json
-from resurvey.workspace import Workspace, read_json
+from resurvey.workspace import HEAD, Workspace, read_json
 
 STAGES = ("diagnose", "decide", "treat", "promote", "report")
 
@@ -27,9 +28,10 @@ def status(workspace: Workspace) -> Json:
     ran = [f"{stage} ({found['seconds']:.0f} s)" for stage, found in done.items() if found]
     candidates = Registry(workspace).all()
     now = live(workspace)
+    head = Head.read(workspace.index / HEAD)
     facts: Json = {
         "workspace": str(workspace.root),
-        "documents": manifest["documents"],
+        "documents": head.documents if head else manifest["documents"],
         "queries": manifest["queries"],
         "judged queries": judged,
         "runs brought": ", ".join(manifest["runs"]) or "none",
