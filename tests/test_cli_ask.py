@@ -51,7 +51,7 @@ def test_twins_are_named_beside_what_is_shown(root: Path, monkeypatch: pytest.Mo
     clusters = session.workspace.artefacts.put(dump_clusters([["d0", "d2", "d3"]]))
     made = recipe.recipe(recipe.collapsed(recipe.lexical(10), clusters), session.encoder)
     monkeypatch.setattr(use, "recipe_of", lambda *_: ("0001-duplicates", made))
-    _, hits = use.search(session, "valve", "live", 10)
+    hits = use.search(session, "valve", "live", 10).hits
     shown = [hit.document for hit in hits]
     assert len(set(shown) & {"d0", "d2", "d3"}) == 1
     first = next(document for document in shown if document in ("d0", "d2", "d3"))

@@ -239,11 +239,13 @@ def _climb(session: Session, registry: Registry, steps: Sequence[str], key: str)
     from resurvey.search.recipe import BASE, recipe
     from resurvey.treat import ladder, school
     from resurvey.treat.catalog import row
+    from resurvey.treat.confidence import calibrate
 
     trial = session.trial
     rows = [row(step) for step in steps]
     untouched = ladder.baselines(trial, session.collection.runs)
     judged = {query.id: trial.qrels[query.id] for query in trial.queries}
+    confidence = {found.name: calibrate(trial, found.root, found.run) for found in untouched if found.root}
     registry.keep_baselines(
         {found.name: found.scores for found in untouched},
         {found.name: ranked(found.run, judged) for found in untouched},
@@ -255,6 +257,9 @@ def _climb(session: Session, registry: Registry, steps: Sequence[str], key: str)
     for place, rung in enumerate(rungs):
         id = f"{number + place:04d}-{rung.row.name}"
         made = recipe(rung.root, trial.index.encoder) if rung.root else {}
+        if rung.root and rung.run:
+            confidence[id] = calibrate(trial, rung.root, rung.run)
+            made["confidence"] = confidence[id]["artefact"]
         detail = rung.detail | ({"findings": taken[place]} if place in taken else {})
         candidate = Candidate(id, rung.row.name, parent, made, rung.kept, rung.reason, rung.comparison, detail)
         found = ranked(rung.run, judged) if rung.run else None
@@ -275,6 +280,7 @@ def _climb(session: Session, registry: Registry, steps: Sequence[str], key: str)
         "gate_apart": trial.gated_apart,
         "slices": {name: list(queries) for name, queries in trial.slices().items()},
         "baselines": {found.name: found.root for found in untouched},
+        "confidence": confidence,
         "candidates": ids,
         "accepted": accepted,
     }

@@ -129,6 +129,20 @@ TABLE: tuple[Setting, ...] = (
     Setting("rerank_minutes", 30, "Minutes that training a cross-encoder may take.", least=1),
     Setting("measure", "nDCG@10", "The measure by which treatments are kept (any name ir-measures knows)."),
     Setting("confidence", 0.95, "Confidence of every interval.", least=0.5, below=1),
+    Setting(
+        "not_covered",
+        0.02,
+        "Share of your own held-out queries that may be called not covered; a query as far from the documents is.",
+        least=0,
+        below=1,
+    ),
+    Setting(
+        "may_be_missing",
+        0.5,
+        "Probability that any of the first ten hits is relevant, below which the answer is said to be missing, maybe.",
+        least=0,
+        below=1,
+    ),
     Setting("folds", 5, "Cross-validation folds for whatever is fitted.", least=2),
     Setting(
         "train_queries",

@@ -21,10 +21,11 @@ from resurvey.promote.registry import Registry
 from resurvey.protocols import Retriever
 from resurvey.search.collapse import Collapsed
 from resurvey.search.conditions import mask
+from resurvey.search.confidence import Assessor, Confidence, limits_of, load_calibration
 from resurvey.search.filters import parse
-from resurvey.search.recipe import filtered, recipe, untouched
+from resurvey.search.recipe import filtered, node_key, recipe, untouched
 from resurvey.types import Comparison, Hit, Json, Query, Ranking, Run, to_json
-from resurvey.workspace import Workspace, write_bytes
+from resurvey.workspace import Workspace, read_json, write_bytes
 
 BLOCK = 256
 
@@ -41,6 +42,24 @@ class Evaluated:
     """How often the test side has been read, this time included; 0 for held-out scores."""
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found, and what can be said of it."""
+
+    candidate: str
+    hits: tuple[Hit, ...]
+    confidence: Confidence
+    """Its probabilities are those of `hits`."""
+    withheld: int
+    """Hits that were left out because they are not probable enough."""
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """What is said of the answer, in words."""
+        silent = "Nothing here is relevant with the probability that was asked for."
+        return (*self.confidence.claims, *((silent,) if self.withheld and not self.hits else ()))
+
+
 def recipe_of(session: Opened, name: str) -> tuple[str, Json]:
     """The id and recipe behind `live`, `base`, `bm25`, `rrf`, a number or an id.
 
@@ -54,7 +73,8 @@ def recipe_of(session: Opened, name: str) -> tuple[str, Json]:
             f"resurvey run {session.workspace.root}, or --candidate base",
         )
     if name in UNTOUCHED:
-        return name, recipe(untouched(session.settings.integer("depth"))[name], session.encoder)
+        made = recipe(untouched(session.settings.integer("depth"))[name], session.encoder)
+        return name, made | _fitted(session.workspace, name)
     candidate = Registry(session.workspace).get(name)
     if not candidate.recipe:
         raise ResurveyError(
@@ -107,18 +127,43 @@ def search_all(session: Opened, retriever: Retriever, queries: Sequence[Query]) 
     return Run(retriever.name, rankings)
 
 
-def search(session: Opened, text: str, name: str, k: int, where: str = "") -> tuple[str, list[Hit]]:
+def _fitted(workspace: Workspace, name: str) -> Json:
+    """What the ladder fitted to an untouched pipeline, as a part of its recipe; nothing before there is a ladder."""
+    path = workspace.candidates / "ladder.json"
+    found = read_json(path).get("confidence", {}).get(name, {}) if path.exists() else {}
+    return {"confidence": found["artefact"]} if "artefact" in found else {}
+
+
+def assessor_of(session: Opened, made: Json) -> Assessor:
+    """What can be said of a recipe's answers: what was fitted to it, if this is still what it was fitted to."""
+    reference = made.get("confidence", "")
+    found = load_calibration(session.workspace.artefacts.get(reference)) if reference else None
+    if found is not None and found.recipe != node_key(made["root"]):
+        found = None
+    return Assessor(found, session.index, limits_of(session.settings))
+
+
+def search(session: Opened, text: str, name: str, k: int, where: str = "", min_confidence: float = 0.0) -> Found:
     """The `k` best documents for one query, among those that pass a filter (`search/filters.py`).
 
+    Args:
+        min_confidence: hits that are relevant with a lower probability are left out, all of them if need be.
+
     Raises:
-        ResurveyError: when the query is empty, or the filter cannot be read or names what no document has.
+        ResurveyError: when the query is empty, the filter cannot be read or names what no document has, or there are
+            no probabilities to be confident by.
     """
     if not text.strip():
         raise ResurveyError("the query is empty", 'resurvey search DIR "some words"')
     id, made = recipe_of(session, name)
-    if where:
-        made = {**made, "root": filtered(made["root"], where)}
-    return id, list(session.builder.recipe(made).search([Query("q", text)])["q"].top(k))
+    query = Query("q", text)
+    whole = session.builder.recipe(made).search([query])["q"]
+    ranking = whole if not where else session.builder.node(filtered(made["root"], where)).search([query])["q"]
+    ranking = ranking.top(k)
+    confidence = assessor_of(session, made).assess(query, whole, ranking.documents)
+    kept = confidence.kept(min_confidence)
+    hits = list(ranking)
+    return Found(id, tuple(hits[place] for place in kept), confidence.at(kept), len(hits) - len(kept))
 
 
 def twins(session: Opened, name: str, documents: Sequence[str], where: str = "") -> dict[str, list[str]]:

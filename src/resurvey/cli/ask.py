@@ -92,15 +92,21 @@ def search(
             "--filter", metavar="EXPR", help="Which documents may be found: \"year >= 2020 and source = 'CDC'\"."
         ),
     ] = "",
+    min_confidence: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Leave out hits that are relevant with a lower probability, all if need be."),
+    ] = 0.0,
     explain: Annotated[bool, typer.Option(help="Show every stage's rank and score.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Search for TEXT with what is live."""
     from resurvey import use
     from resurvey.search.analyse import words
+    from resurvey.search.confidence import rounded
 
     with session_of(root, quiet=as_json, writes=True) as session:
-        id, hits = use.search(session, text, candidate, k, where)
+        found = use.search(session, text, candidate, k, where, min_confidence)
+        id, hits, told = found.candidate, found.hits, found.confidence
         also = use.twins(session, candidate, [hit.document for hit in hits], where)
         documents = session.index.documents
         rows = session.index.rows
@@ -111,20 +117,26 @@ def search(
     value = {
         "candidate": id,
         "words_known": known,
+        "confidence": {**told.to_json(), "claims": list(found.claims), "withheld": found.withheld},
         **({"filter": where} if where else {}),
         "hits": [
             {
                 "rank": h.rank,
                 "document": h.document,
                 "score": h.score,
+                "probability": rounded(probability),
                 "title": titles[h.document],
                 "stages": {n: list(s) for n, s in h.stages.items()},
                 **({"also": also[h.document]} if h.document in also else {}),
             }
-            for h in hits
+            for h, probability in zip(hits, told.probabilities, strict=True)
         ],
     }
-    shown: list[RenderableType] = [hits_table(hits, titles) if hits else "Nothing matches."]
+    shown: list[RenderableType] = [
+        hits_table(hits, titles, told.probabilities) if hits else "" if found.withheld else "Nothing matches."
+    ]
     same = [f"{document}, also: {', '.join(others)}" for document, others in also.items()]
-    note = [] if known else ["\nNo word of the query is in the documents: these are the nearest by vectors alone."]
+    note = [f"\n{claim}" for claim in found.claims]
+    note += [f"\nNo probabilities: {told.why}."] if told.why else []
+    note += [] if known else ["\nNo word of the query is in the documents: these are the nearest by vectors alone."]
     show(as_json, value, *shown, *([explained(hits)] if explain else []), *same, *note)

@@ -72,6 +72,13 @@ class Postings:
         place = self._places.get(term)
         return 0 if place is None else int(self.weights.indptr[place + 1] - self.weights.indptr[place])
 
+    def most(self, term: str) -> float:
+        """The most that a term counts for in any passage; 0 where none holds it."""
+        place = self._places.get(term)
+        if place is None:
+            return 0.0
+        return float(self.weights.data[self.weights.indptr[place] : self.weights.indptr[place + 1]].max(initial=0.0))
+
 
 def rarity(frequency: Ints, documents: int) -> Floats:
     """BM25's inverse document frequency, never negative (Lucene's variant)."""

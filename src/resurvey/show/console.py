@@ -100,12 +100,18 @@ def means_table(means: Mapping[str, Mapping[str, float]]) -> RenderableType:
     return made
 
 
-def hits_table(hits: Sequence[Hit], titles: Mapping[str, str]) -> RenderableType:
-    """Ranked documents, one a line."""
-    made = table(">rank", ">score", "document", "title")
-    made.columns[3].overflow, made.columns[3].no_wrap = "ellipsis", True
-    for hit in hits:
-        made.add_row(str(hit.rank), f"{hit.score:.4f}", hit.document, " ".join(titles.get(hit.document, "").split()))
+def hits_table(
+    hits: Sequence[Hit], titles: Mapping[str, str], probabilities: Sequence[float | None] = ()
+) -> RenderableType:
+    """Ranked documents, one a line; where there are probabilities, each hit's."""
+    told = any(one is not None for one in probabilities)
+    made = table(">rank", ">score", *([">relevant"] if told else []), "document", "title")
+    made.columns[-1].overflow, made.columns[-1].no_wrap = "ellipsis", True
+    for place, hit in enumerate(hits):
+        said = probabilities[place] if told else None
+        shown = [] if not told else ["–" if said is None else f"{100 * said:.0f} %"]
+        title = " ".join(titles.get(hit.document, "").split())
+        made.add_row(str(hit.rank), f"{hit.score:.4f}", *shown, hit.document, title)
     return made
 
 
