@@ -120,7 +120,7 @@ def test_nothing_helps_is_a_success_with_its_reason(finished: Finished) -> None:
     )
     assert "was refused: it is not better than bm25 overall" in result.sentence
     assert "The same queries chose the treatments and judged the result" in result.sentence
-    assert use.search(session, "valve pump", "live", 3)[0] == "bm25"
+    assert use.search(session, "valve pump", "live", 3).candidate == "bm25"
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -524,11 +524,55 @@ def test_a_search_is_what_rank_writes(finished: Finished, query_file: Path, tmp_
     session = finished()
     use.rank(session, query_file, tmp_path / "run.trec", "0004", 5)
     first = json.loads(query_file.read_text().splitlines()[0])
-    id, hits = use.search(session, first["text"], "4", 5)
-    assert id == "0004-hybrid"
+    found = use.search(session, first["text"], "4", 5)
+    hits = found.hits
+    assert found.candidate == "0004-hybrid"
     assert [hit.document for hit in hits] == list(trec(tmp_path / "run.trec")[first["_id"]])
     assert [hit.rank for hit in hits] == [1, 2, 3, 4, 5]
     assert set(hits[0].stages) >= {"fused"}
+
+
+def test_every_pipeline_has_a_confidence_of_its_own_and_the_search_shows_it(finished: Finished) -> None:
+    session = finished()
+    fitted = read_json(session.workspace.candidates / "ladder.json")["confidence"]
+    assert {"base", "bm25", "rrf", "0004-hybrid"} <= set(fitted)
+    references = [row["artefact"] for row in fitted.values()]
+    assert len(set(references)) == len(references)
+    found = use.search(session, "valve pump", "4", 5)
+    said = [one for one in found.confidence.probabilities if one is not None]
+    assert len(said) == 5
+    assert said[0] > said[-1]
+    assert found.confidence.found is not None
+    assert said[0] <= found.confidence.found <= 1
+    kept = use.search(session, "valve pump", "4", 5, min_confidence=said[0] - 1e-9)
+    assert [hit.document for hit in kept.hits] == [found.hits[0].document]
+    assert kept.withheld == 4
+    none = use.search(session, "valve pump", "4", 5, min_confidence=1.0)
+    assert (none.hits, none.withheld) == ((), 5)
+    assert none.claims[-1] == "Nothing here is relevant with the probability that was asked for."
+
+
+def test_a_changed_recipe_is_not_believed_by_what_was_fitted_to_another(finished: Finished) -> None:
+    session = finished()
+    made = use.recipe_of(session, "4")[1]
+    assert use.assessor_of(session, made).calibration is not None
+    assert use.assessor_of(session, {**made, "root": {**made["root"], "depth": 7}}).calibration is None
+
+
+def test_a_filter_changes_no_probability(finished: Finished) -> None:
+    session = finished()
+    plain, within = use.search(session, "valve pump", "4", 20), use.search(session, "valve pump", "4", 20, "line = 1")
+    all_of_them = dict(zip((h.document for h in plain.hits), plain.confidence.probabilities, strict=True))
+    assert within.hits
+    for hit, said in zip(within.hits, within.confidence.probabilities, strict=True):
+        assert said == all_of_them.get(hit.document)
+
+
+def test_without_judgments_a_search_has_no_probability_and_says_why(finished: Finished) -> None:
+    found = use.search(finished(judged=False), "valve pump", "live", 3)
+    assert found.confidence.probabilities == (None, None, None)
+    assert "no judgments were brought" in found.confidence.why
+    assert found.confidence.beyond is not None
 
 
 def test_an_empty_query_is_refused(finished: Finished) -> None:
@@ -617,7 +661,7 @@ def test_vectors_are_made_once(finished: Finished, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(session.encoder, "encode", lambda texts, kind: asked.append(len(texts)) or real(texts, kind))
     use.rank(session, query_file, tmp_path / "run.trec", "base", 5)
     assert asked == []
-    assert np.isfinite(use.search(session, "a query never asked before", "base", 3)[1][0].score)
+    assert np.isfinite(use.search(session, "a query never asked before", "base", 3).hits[0].score)
     assert asked == [1]
 
 

@@ -24,6 +24,7 @@ from resurvey.show.figures import FIGURES, svg
 from resurvey.show.gather import _gain, gather
 from resurvey.show.learning import courses, learning_says
 from resurvey.show.report import render, slides
+from resurvey.show.trust import calibration_says, risk_says
 from resurvey.types import Document, Query
 from resurvey.workspace import Workspace, create, read_json
 
@@ -200,7 +201,16 @@ def test_every_picture_is_drawn_wide_and_narrow_in_the_pages_colours_and_told_in
     page: str, facts: dict[str, Any]
 ) -> None:
     drawn = [picture for picture in FIGURES if picture.there(facts)]
-    assert [picture.name for picture in drawn] == ["ladder", "slices", "ranks", "scores", "hubs", "vocabulary"]
+    assert [picture.name for picture in drawn] == [
+        "ladder",
+        "slices",
+        "ranks",
+        "calibration",
+        "risk",
+        "scores",
+        "hubs",
+        "vocabulary",
+    ]
     assert page.count('<svg class="wide"') == page.count('<svg class="narrow"') == len(drawn)
     assert "var(--good)" in page
     assert not re.findall(r"#0101\w\w", page)
@@ -296,7 +306,7 @@ def test_there_is_no_report_before_anything_was_tried(tmp_path: Path) -> None:
 
 
 def test_hostile_ids_survive_search(workspace: Workspace) -> None:
-    _, hits = use.search(Session(workspace), "valve pump", "bm25", 3)
+    hits = use.search(Session(workspace), "valve pump", "bm25", 3).hits
     assert all(hit.document.startswith(EVIL_ID) for hit in hits)
 
 
@@ -328,6 +338,23 @@ def test_a_training_is_drawn_with_its_best_look(facts: dict[str, Any]) -> None:
     assert "While the encoder learned" in made
     assert made.count('<svg class="wide"') == render(facts).count('<svg class="wide"') + 1
     assert "learning" in slides(told)
+
+
+def test_how_far_probabilities_hold_is_drawn_and_said(facts: dict[str, Any]) -> None:
+    told = copy.deepcopy(facts)
+    measured = {"error": 0.034, "noise": 0.02, "bins": [{"count": 9, "said": 0.2, "true": 0.3}] * 3}
+    points = [(0.1, 1.0, 0.4), (0.8, 0.5, 0.05)]
+    curve = [{"threshold": t, "coverage": c, "risk": r} for t, c, r in points]
+    told["confidence"] = {"name": "9-x", "queries": 60, "hits": measured, "found": measured, "curve": curve}
+    assert "A hit's is off by 3.4 points on average (perfect ones would seem 2.0 off on as many)" in calibration_says(
+        told
+    )
+    assert risk_says(told).startswith("Answering all queries, 40 % have nothing relevant among the first ten; ")
+    assert "at least 80 % sure, 50 % of the queries, 5 % have." in risk_says(told)
+    assert "What is it worth to answer less?" in render(told)
+    assert {"calibration", "risk"} <= set(slides(told))
+    told["confidence"] = {"name": "9-x", "queries": 60, "why": "nobody judged anything"}
+    assert "No hit has a probability: nobody judged anything." in render(told)
 
 
 def test_words_with_another_meaning_are_shown_with_what_the_encoder_takes_them_for(facts: dict[str, Any]) -> None:

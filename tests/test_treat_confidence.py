@@ -105,10 +105,22 @@ def test_without_judgments_there_is_none_and_stand_ins_say_what_is_covered(
     assert far.probabilities == (None, None)
 
 
-def test_where_every_query_finds_its_answer_nothing_can_be_learned(planted: Callable[[float], Planted]) -> None:
+def test_where_every_query_found_its_answer_the_next_one_is_not_certain_to(
+    planted: Callable[[float], Planted],
+) -> None:
     trial, run = planted(0.0)
     trial.qrels = {query.id: {run[query.id].documents[0]: 1} for query in trial.queries}
-    assert "nothing to learn" in calibrated(trial, {"stage": "dense"}, run)[0].why
+    found = judged(calibrated(trial, {}, run)[0], run["q1"], Words(trial.index).facts(trial.queries[1]))
+    assert found.found is not None
+    assert 0.98 < found.found < 1 - 1e-4
+
+
+def test_where_no_query_found_an_answer_nothing_can_be_learned(planted: Callable[[float], Planted]) -> None:
+    trial, run = planted(0.0)
+    trial.qrels = {query.id: {"elsewhere": 1} for query in trial.queries}
+    found, measured = calibrated(trial, {}, run)
+    assert found.hits is None
+    assert "nothing to learn" in measured["why"]
 
 
 def test_what_is_fitted_is_kept_by_its_hash(planted: Callable[[float], Planted]) -> None:

@@ -16,7 +16,17 @@ CACHE = HERE / "cache"
 
 def commit() -> str:
     """The commit, with a + when the package or the benchmarks hold uncommitted changes."""
-    changed = _git("status", "--porcelain", "--", "../src", "quality.py", "ablation.py", "identifiers.py", "contest")
+    changed = _git(
+        "status",
+        "--porcelain",
+        "--",
+        "../src",
+        "quality.py",
+        "ablation.py",
+        "identifiers.py",
+        "confidence.py",
+        "contest",
+    )
     return _git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
 
 

@@ -184,6 +184,10 @@ class Assessor:
         self.limits = limits
         self._words = Words(index)
 
+    def signs(self, query: Query, ranking: Ranking) -> dict[str, float]:
+        """The signs by which a query is found to be covered or not."""
+        return of_query(ranking, self._words.facts(query))
+
     def assess(self, query: Query, ranking: Ranking, shown: Sequence[str] | None = None) -> Confidence:
         """What can be said of a query's answer.
 

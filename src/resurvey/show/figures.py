@@ -14,6 +14,7 @@ from typing import Any
 
 from resurvey.show import draw
 from resurvey.show.learning import has_learning, learning, learning_says
+from resurvey.show.trust import calibration, calibration_says, has_trust, risk, risk_says
 from resurvey.types import Json
 
 WIDE, NARROW = 7.6, 3.9
@@ -52,6 +53,8 @@ FIGURES: tuple[Picture, ...] = (
     Picture("learning", has_learning, lambda _: 2.6, learning, learning_says),
     Picture("slices", draw.has_slices, draw.slices_height, draw.slices, draw.slices_says),
     Picture("ranks", draw.has_ranks, draw.ranks_height, draw.ranks, draw.ranks_says),
+    Picture("calibration", has_trust, lambda _: 2.9, calibration, calibration_says),
+    Picture("risk", has_trust, lambda _: 2.6, risk, risk_says),
     Picture("atlas", draw.has_atlas, lambda _: 4.6, draw.atlas, draw.atlas_says),
     Picture("scores", draw.has_scores, lambda _: 2.6, draw.scores, draw.scores_says),
     Picture("hubs", draw.has_hubs, lambda _: 2.4, draw.hubs, draw.hubs_says),

@@ -74,6 +74,7 @@ def gather(workspace: Workspace) -> Json:
         "ladder": _ladder(ladder, scored, compared, now.candidate if now else ""),
         "slices": _slices(ladder, scored[shown] if shown else None, against),
         "ranks": _ranks(ladder, shown),
+        "confidence": _confidence(ladder, shown or best.name),
         "findings": [to_json(f) for f in by_urgency(diagnosis)] if diagnosis else [],
         "elsewhere": elsewhere(diagnosis) if diagnosis else [],
         "cures": cures(diagnosis, rungs) if diagnosis else [],
@@ -196,6 +197,12 @@ def _ranks(ladder: Ladder, shown: str | None) -> Json:
             first = np.array([ranked.first[query] for query in asked])
             rows[name] = {step: int(((first >= low) & (first <= high)).sum()) for step, low, high in RANKS}
     return rows
+
+
+def _confidence(ladder: Ladder, name: str) -> Json | None:
+    """What was fitted to what is shown, and how well it holds; None where nothing was."""
+    found = ladder.facts.get("confidence", {}).get(name)
+    return {"name": name, **found} if found else None
 
 
 def _examples(workspace: Workspace, ladder: Ladder, shown: str | None) -> list[Json]:

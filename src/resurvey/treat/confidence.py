@@ -74,8 +74,8 @@ def calibrated(trial: Trial, root: Json, run: Run) -> tuple[Calibration, Json]:
         return found, {"queries": len(rankings), "why": UNJUDGED}
     relevant = [{d for d, grade in trial.qrels[query.id].items() if grade > 0} for query in trial.queries]
     judged = examples(rankings, facts, relevant)
-    if len(np.unique(judged.any)) < 2:
-        why = "the held-out queries all found an answer, or none did: there is nothing to learn a probability from"
+    if not judged.relevant.any():
+        why = "no held-out query found an answer, so there is nothing to learn a probability from"
         return replace(found, why=why), {"queries": len(rankings), "why": why}
     groups = trial.fold  # the dev side, which nothing was fitted on, is one more
     hits, answer = fitted(judged, np.arange(len(rankings)), groups)
@@ -125,8 +125,6 @@ def _measured(judged: Examples, groups: Ints) -> Json:
     first = np.zeros(len(judged.relevant), dtype=np.bool_)
     for held in np.unique(groups):
         inside, outside = np.flatnonzero(groups != held), np.flatnonzero(groups == held)
-        if len(np.unique(judged.any[inside])) < 2:
-            inside = np.arange(len(groups))
         hits, answer = fitted(judged, inside, groups)
         rows = judged.rows(outside)
         said[rows] = sigmoid(hits.logits(judged.hits[rows]))
