@@ -32,6 +32,7 @@ STORY = (
     "train",
     "treat",
     "promote",
+    "feedback",
     "show",
     "serve",
     "doctor",

@@ -298,7 +298,7 @@ def test_a_key_changes_with_inputs_settings_and_code(workspace: Workspace, monke
     assert (
         key
         == Workspace(workspace.root).key("input")
-        == digest(canonical(dict(workspace.settings.values)), code_digest(), "input")
+        == digest(canonical(workspace.settings.making), code_digest(), "input")
     )
     (workspace.root / "resurvey.toml").write_text("depth = 34\n", encoding="utf-8")
     monkeypatch.setattr(module, "code_digest", lambda: "another program")

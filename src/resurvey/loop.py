@@ -149,7 +149,7 @@ def treat(session: Session, effort: str, steps: Sequence[str] = ()) -> list[Cand
     workspace = session.workspace
     plan = decide(session, effort)
     chosen = list(steps) or [step.treatment for step in plan.steps]
-    key = workspace.key(workspace.data_key(), file_digest(workspace.plan), *chosen)
+    key = workspace.key(workspace.documents_key(), file_digest(workspace.plan), *chosen)
     from resurvey.promote.registry import Registry
 
     registry = Registry(workspace)

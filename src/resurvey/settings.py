@@ -30,6 +30,8 @@ class Setting:
     choices: tuple[str, ...] = ()
     least: float | None = None
     below: float | None = None
+    serving: bool = False
+    """Read by what serves alone: a change makes nothing anew."""
 
 
 TABLE: tuple[Setting, ...] = (
@@ -167,6 +169,58 @@ TABLE: tuple[Setting, ...] = (
         least=0.05,
     ),
     Setting("seed", 13, "Seed of everything drawn at random.", least=0),
+    Setting(
+        "query_constraints",
+        "show",
+        "What the service does with prices, dates, quantities and known values that a query states: show them as filters to be taken, apply them as filters that can be taken away, or neither.",
+        ("show", "apply", "off"),
+        serving=True,
+    ),
+    Setting(
+        "boosts",
+        "",
+        'Boosts of every search the service answers, as JSON: [{"field": "updated", "half_life": 365, "weight": 0.2}, {"field": "status", "value": "current", "weight": 0.3}].',
+        serving=True,
+    ),
+    Setting(
+        "valid_from_field",
+        "",
+        "Field with the date from which a document holds; the service finds what holds today, or `at` another day.",
+        serving=True,
+    ),
+    Setting("valid_until_field", "", "Field with the last date on which a document holds.", serving=True),
+    Setting(
+        "superseded_field",
+        "",
+        "Field that names the newer document in a document's place; the service leaves such documents out unless asked.",
+        serving=True,
+    ),
+    Setting(
+        "embed_seconds",
+        2.0,
+        "Seconds that an endpoint may take to embed a query; later, the service answers by words alone and says so.",
+        least=0.05,
+        serving=True,
+    ),
+    Setting("serve_seconds", 30.0, "Seconds that the service may take for one request.", least=0.1, serving=True),
+    Setting("serve_megabytes", 16, "Megabytes of one request to the service.", least=1, serving=True),
+    Setting(
+        "serve_rate",
+        0.0,
+        "Requests a second of one key; 0 for no limit. Twice as many may come at once.",
+        least=0,
+        serving=True,
+    ),
+    Setting(
+        "serve_drain_seconds",
+        1.0,
+        "Seconds between the moment a service that was told to stop says so at /ready and the moment it takes no more requests.",
+        least=0,
+        serving=True,
+    ),
+    Setting(
+        "log_queries", "no", "Whether the service's log may hold the texts of queries.", ("no", "yes"), serving=True
+    ),
 )
 
 
@@ -178,6 +232,12 @@ class Settings:
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
+
+    @property
+    def making(self) -> dict[str, str | int | float]:
+        """Those that what is made depends on."""
+        serving = {row.name for row in TABLE if row.serving}
+        return {name: value for name, value in self.values.items() if name not in serving}
 
     def names(self, name: str) -> list[str]:
         """What stands between the commas of a text."""

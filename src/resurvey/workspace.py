@@ -9,6 +9,7 @@ nothing about what the stages compute.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
@@ -95,7 +96,10 @@ def make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
     sync(folder.parent)
 
 
@@ -306,10 +310,14 @@ class Workspace:
 
     def data_key(self) -> str:
         """Hash of the data as it is now: of all that was brought, and of what documents have become since."""
-        brought = self.brought_key()
+        brought, become = self.brought_key(), self.documents_key()
+        return digest(brought, become) if become else brought
+
+    def documents_key(self) -> str:
+        """Hash of what the documents have become; empty while they are as they were brought."""
         head = self.index / HEAD
         facts = read_json(head) if head.exists() else {"key": "", "origin": ""}
-        return brought if facts["key"] == facts["origin"] else digest(brought, facts["key"])
+        return "" if facts["key"] == facts["origin"] else str(facts["key"])
 
     def brought_key(self) -> str:
         """Hash of all that was brought: the manifest of `data/`, whose rows carry the files' hashes."""
@@ -317,7 +325,7 @@ class Workspace:
 
     def key(self, *parts: str) -> str:
         """A stage's key: its inputs with the settings and the code."""
-        return digest(canonical(dict(self.settings.values)), code_digest(), *parts)
+        return digest(canonical(self.settings.making), code_digest(), *parts)
 
     def current(self, stage: str, key: str) -> bool:
         """Whether `stage` ran with this key and its outputs are still what it wrote."""

@@ -16,6 +16,7 @@ from resurvey.search.conditions import mask
 from resurvey.search.constraints import constraints
 from resurvey.search.fields import Field, Fields
 from resurvey.search.index import Index
+from resurvey.search.trace import timed
 from resurvey.types import Doubles, Floats, Ints, Json, Query, Ranking, Run
 
 NAME = "boosted"
@@ -52,6 +53,7 @@ class Boosts:
                 if name in fields and boost["kind"] != "asked":
                     self._always += standing(fields[name], boost)
 
+    @timed
     def rerank(self, queries: Sequence[Query], run: Run) -> Run:
         """The same documents by standardised score plus boosts."""
         return Run(NAME, {query.id: self._one(query, run[query.id]) for query in queries})

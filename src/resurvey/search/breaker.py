@@ -27,6 +27,11 @@ class Breaker:
         self._row = 0
         self._until = 0.0
 
+    @property
+    def open(self) -> bool:
+        """Whether calls are barred, a rest that is over not counted."""
+        return self._row >= self.failures and self.clock() < self._until
+
     def allows(self) -> bool:
         """Whether to call now; a call let through after a rest bars others until it has ended or rested."""
         if self._row < self.failures:

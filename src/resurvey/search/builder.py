@@ -6,14 +6,17 @@ What two recipes share is built once. Knows every stage and nothing about how on
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from resurvey.errors import Problem, ResurveyError
 from resurvey.protocols import Encoder, Retriever
 from resurvey.search.adapter import load_adapter
 from resurvey.search.boost import Boosts
+from resurvey.search.breaker import Breaker
 from resurvey.search.collapse import Collapsed, load_clusters
 from resurvey.search.compose import Then
 from resurvey.search.conditions import mask
@@ -29,13 +32,17 @@ from resurvey.search.memory import Memory, load_judged
 from resurvey.search.ranker import FeatureRanker, load_trees
 from resurvey.search.recipe import FORMAT, node_key, rule_of
 from resurvey.search.rerank import READ, Reranking
-from resurvey.search.rewrite import Rewritten, writer_of
+from resurvey.search.rewrite import STAGE as WRITER
+from resurvey.search.rewrite import LanguageModelWriter, Rewritten, writer_of
 from resurvey.search.scorers import fingerprint, open_scorer
 from resurvey.search.terms import Characters
 from resurvey.search.within import Within, restricted
 from resurvey.types import Json
 from resurvey.workspace import Artefacts
 
+KEPT = 256
+"""Built nodes that are remembered; every other filter makes some."""
+Part = TypeVar("Part")
 Opener: TypeAlias = Callable[[Path, bool], Encoder]
 """From the folder of an adapted model, and whether it only judges and serves nobody, to its encoder."""
 
@@ -60,7 +67,9 @@ class Builder:
         self.judges: set[str] = set()
         """Adapted models that only judge others: nobody is served with them."""
         self._indexes: dict[str, Index] = {"": index}
-        self._built: dict[str, Retriever] = {}
+        self._built: OrderedDict[str, Retriever] = OrderedDict()
+        self._parts: dict[str, Any] = {}
+        self._lock, self._making = threading.Lock(), threading.RLock()
         self._evidence: dict[tuple[str, str, bool], Evidence] = {}
         self._stages: Mapping[str, Callable[[Json], Retriever]] = {
             "lexical": lambda node: Lexical(index, node["depth"], node.get("identifiers", 0.0)),
@@ -106,17 +115,40 @@ class Builder:
         return self.node(recipe["root"])
 
     def node(self, node: Json) -> Retriever:
-        """The retriever of one node."""
+        """The retriever of one node; of many, as filters make them, those asked for last are kept."""
         key = node_key(node)
-        if key not in self._built:
-            self._built[key] = self._stages[node["stage"]](node)
-        return self._built[key]
+        found = self._built.get(key)
+        if found is None:
+            found = self._stages[node["stage"]](node)
+        with self._lock:
+            self._built[key] = found
+            self._built.move_to_end(key)
+            while len(self._built) > KEPT:
+                self._built.popitem(last=False)
+        return found
+
+    def _part(self, node: Json, make: Callable[[], Part]) -> Part:
+        """What a node needs besides its input, made once whatever it stands on: a model, a table, a breaker."""
+        key = node_key({name: value for name, value in node.items() if name not in ("input", "inputs")})
+        with self._making:
+            if key not in self._parts:
+                self._parts[key] = make()
+        made: Part = self._parts[key]
+        return made
 
     def in_space(self, model: str) -> Index:
         """The index in the space of an adapted model; "" is the encoder's own."""
         if model not in self._indexes:
             self._indexes[model] = self.index.under(self.opener(self.artefacts.folder_of(model), model in self.judges))
         return self._indexes[model]
+
+    def breakers(self) -> Iterator[tuple[str, Breaker]]:
+        """The name and the breaker of every part that has one: rerankers, and language models that rewrite."""
+        for part in list(self._parts.values()):
+            if isinstance(part, Reranking):
+                yield part.name, part.breaker
+            elif isinstance(part, LanguageModelWriter):
+                yield WRITER, part.breaker
 
     def of(self, node: Json) -> Index:
         """The index whose vectors a node reads."""
@@ -149,13 +181,13 @@ class Builder:
         return Fuse([self.node(child) for child in node["inputs"]], rule_of(node), node["depth"])
 
     def _ranked(self, node: Json) -> Retriever:
-        trees = load_trees(self.artefacts.get(node["trees"]))
+        trees = self._part(node, lambda: load_trees(self.artefacts.get(node["trees"])))
         adapted = any("adapter" in branch for branch in node["input"].get("inputs", ()))
         evidence = self.evidence(node["judged"], node.get("model", ""), adapted=adapted)
         return Then(self.node(node["input"]), FeatureRanker(evidence, trees))
 
     def _rewritten(self, node: Json) -> Retriever:
-        writer = writer_of(node["by"], self.index, self.artefacts, self.state)
+        writer = self._part(node, lambda: writer_of(node["by"], self.index, self.artefacts, self.state))
         return Rewritten(self.node(node["input"]), writer, node["weight"], node["depth"])
 
     def _filtered(self, node: Json) -> Retriever:
@@ -169,9 +201,13 @@ class Builder:
         return Then(self.node(node["input"]), Boosts(self.index, self.fields, node["fields"]))
 
     def _collapsed(self, node: Json) -> Retriever:
-        return Collapsed(self.node(node["input"]), load_clusters(self.artefacts.get(node["clusters"])))
+        clusters = self._part(node, lambda: load_clusters(self.artefacts.get(node["clusters"])))
+        return Collapsed(self.node(node["input"]), clusters)
 
     def _reranked(self, node: Json) -> Retriever:
+        return Then(self.node(node["input"]), self._part(node, lambda: self._reranking(node)))
+
+    def _reranking(self, node: Json) -> Reranking:
         name = node["model"]
         if node["fingerprint"] and fingerprint(name) != node["fingerprint"]:
             changed = "is no longer the reranker that the recipe was made with"
@@ -179,5 +215,4 @@ class Builder:
         scorer = open_scorer(name, self.artefacts, key_env=node["key_env"])
         seconds = node["deadline_ms"] / 1000 or None
         texts = READ[node["read"]](self.index)
-        second = Reranking(scorer, texts, depth=node["depth"], blend=node["blend"], deadline=seconds)
-        return Then(self.node(node["input"]), second)
+        return Reranking(scorer, texts, depth=node["depth"], blend=node["blend"], deadline=seconds)

@@ -13,6 +13,7 @@ import numpy as np
 
 from resurvey.protocols import Retriever
 from resurvey.search.compose import Composable
+from resurvey.search.trace import timed
 from resurvey.types import Query, Ranking, Run, Stage
 
 NAME = "collapsed"
@@ -39,6 +40,7 @@ class Collapsed(Composable):
         self.cluster = numbered(clusters)
         self._members = [tuple(members) for members in clusters]
 
+    @timed
     def search(self, queries: Sequence[Query]) -> Run:
         """The first retriever's documents without lower-ranked twins; never other ones instead."""
         return collapse(self.first.search(queries), self.cluster)

@@ -11,6 +11,7 @@ from resurvey.search.adapter import Adapter
 from resurvey.search.compose import Composable, first_stage
 from resurvey.search.index import Index
 from resurvey.search.mapped import slices
+from resurvey.search.trace import timed
 from resurvey.types import Floats, Ints, Query, Run
 
 NAME = "dense"
@@ -49,6 +50,7 @@ class Dense(Composable):
         self.depth = depth
         self._most = index.passages_for(depth) if view == "passages" else depth
 
+    @timed
     def search(self, queries: Sequence[Query]) -> Run:
         """The `depth` best documents for every query; a document scores as its best passage."""
         rankings = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import copy
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -168,6 +169,12 @@ class EndpointEncoder:
         self.tokens_known = self._tokens.known
         prompts = max(len(spans) for spans in self.offsets(list(self._prompts.values())))
         self.max_tokens = max(1, self.limit - self._tokens.specials - prompts)
+
+    def hurried(self, seconds: float) -> EndpointEncoder:
+        """The same encoder for who waits: asked once, and given up after so many seconds."""
+        other = copy.copy(self)
+        other._asked = _Asked(self.endpoint, Patience(tries=1, timeout=seconds))
+        return other
 
     def prompt(self, kind: Kind) -> str:
         """What the settings put before a query or a passage."""

@@ -37,6 +37,26 @@ FACTS = (
 )  # fmt: skip
 
 
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "words": ("stems", "title", "title cover", MATCHED, "best stems"),
+    "codes and numbers": ("tokens", "segments", HELD, "query literals"),
+    "spelling": ("characters",),
+    "meaning": ("truncated", "passages", "titles", ADAPTED, "best passage", "passage gap"),
+    "words and meaning together": ("convex fusion", "reciprocal ranks"),
+    "judged queries": (*MEMORIES, "judged queries"),
+    "length": ("document length", "query length"),
+}
+"""Features by what they look at, for people."""
+
+
+def group_of(feature: str) -> str:
+    """The group that a feature belongs to."""
+    for group, members in GROUPS.items():
+        if any(feature == member or feature in [f"{member} {shape}" for shape in SHAPES] for member in members):
+            return group
+    return feature
+
+
 @dataclass(frozen=True, slots=True)
 class Pairs:
     """Feature rows of many queries' candidates: `rows[starts[i]:starts[i + 1]]` are query i's."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from resurvey.protocols import Retriever
 from resurvey.search.compose import Composable, best
+from resurvey.search.trace import timed
 from resurvey.types import Doubles, Floats, Ints, Query, Ranking, Run, Stage
 
 NAME = "fused"
@@ -79,6 +80,7 @@ class Fuse(Composable):
         self.rule = rule
         self.depth = depth
 
+    @timed
     def search(self, queries: Sequence[Query]) -> Run:
         """The `depth` best united documents for every query."""
         return fuse([branch.search(queries) for branch in self.branches], self.rule, self.depth)

@@ -117,8 +117,7 @@ class Index:
 
     def under(self, encoder: Encoder) -> Index:
         """The same snapshot and passages in another encoder's space; vectors lie beside this one's."""
-        store = VectorStore(self.vectors.folder.parent, encoder)
-        other = Index(self.folder, self.store, self.documents, self.cut, store, self._settings)
+        other = Index(self.folder, self.store, self.documents, self.cut, self.vectors.beside(encoder), self._settings)
         other.progress, other._postings = self.progress, self._postings
         return other
 

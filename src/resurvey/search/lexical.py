@@ -14,6 +14,7 @@ from resurvey.search.analyse import identifiers, words
 from resurvey.search.compose import Composable, first_stage
 from resurvey.search.index import Index
 from resurvey.search.store import IDENTIFIERS, WORDS
+from resurvey.search.trace import timed
 from resurvey.types import Floats, Ints, Query, Ranking, Run
 
 NAME = "lexical"
@@ -30,6 +31,7 @@ class Lexical(Composable):
         self.weight = weight
         self._most = index.passages_for(depth)
 
+    @timed
     def search(self, queries: Sequence[Query]) -> Run:
         """The `depth` best documents for every query; those without a common term are left out."""
         language = self.index.language

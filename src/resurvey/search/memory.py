@@ -23,6 +23,7 @@ from resurvey.search.compose import Composable, best, first_stage
 from resurvey.search.index import Index
 from resurvey.search.postings import rarity
 from resurvey.search.terms import K1, B, hashed
+from resurvey.search.trace import timed
 from resurvey.types import Floats, Ints, Qrels, Query, Run
 
 NAME = "memory"
@@ -147,6 +148,7 @@ class Memory(Composable):
         }
         return {**found, COUNT: counts}
 
+    @timed
     def search(self, queries: Sequence[Query]) -> Run:
         """The `depth` documents that the readings, standardised and summed, speak for most."""
         rankings = {}

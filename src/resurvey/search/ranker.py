@@ -16,10 +16,13 @@ import numpy as np
 
 from resurvey.errors import ResurveyError
 from resurvey.search.compose import reordered
-from resurvey.search.features import Evidence, Pairs
+from resurvey.search.features import Evidence, Pairs, group_of
+from resurvey.search.trace import current, timed
 from resurvey.types import Doubles, Floats, Ints, Query, Run
 
 NAME = "ranker"
+EXPECTED = "any document"
+"""What trees give before they have seen anything."""
 PARAMETERS: Mapping[str, str | int | float | bool] = {
     "objective": "lambdarank",
     "lambdarank_truncation_level": 15,
@@ -57,6 +60,16 @@ class Trees:
     def scores(self, rows: Floats) -> Floats:
         """One score a row; higher is better."""
         return np.asarray(self.booster.predict(rows, num_threads=1), dtype=np.float32)
+
+    def contributions(self, rows: Floats) -> list[dict[str, float]]:
+        """For every row, what each group of evidence adds to the score (SHAP values; Lundberg, 2018); they sum to it."""
+        if not len(rows):
+            return []
+        told = np.asarray(self.booster.predict(rows, num_threads=1, pred_contrib=True), dtype=np.float64)
+        columns = [group_of(name) for name in self.names] + [EXPECTED]
+        groups = list(dict.fromkeys(columns))
+        belongs = np.array([[column == group for group in groups] for column in columns], dtype=np.float64)
+        return [dict(zip(groups, row, strict=True)) for row in (told @ belongs).tolist()]
 
     def gains(self) -> dict[str, float]:
         """Share of the trees' total gain that every feature brought."""
@@ -111,10 +124,14 @@ class FeatureRanker:
         self.evidence = evidence
         self.trees = trees
 
+    @timed
     def rerank(self, queries: Sequence[Query], run: Run) -> Run:
         """The same candidates, by what the trees make of their evidence."""
         pairs = self.evidence.pairs(queries, run)
         scores = self.trees.scores(pairs.rows) if len(pairs.rows) else np.zeros(0, dtype=np.float32)
+        if (trace := current()) is not None and trace.explains:
+            documents = [document for query in queries for document in run[query.id].documents]
+            trace.contributions |= dict(zip(documents, self.trees.contributions(pairs.rows), strict=True))
         return rescored(run, queries, pairs.starts, scores)
 
 

@@ -15,6 +15,8 @@ from resurvey.types import Json
 from resurvey.workspace import canonical, digest
 
 FORMAT = 1
+VECTORS = ("dense", "memory")
+"""Branches that need a query's vector."""
 BASE, LEXICAL, RRF = "base", "bm25", "rrf"
 """The untouched pipelines' names."""
 
@@ -101,6 +103,41 @@ def rewritten(first: Json, by: Json, weight: float) -> Json:
     {"kind": "model", "url", "model", "key_env", "prompt", "seconds"}; `weight` is the rewrite's share.
     """
     return {"stage": "rewritten", "input": first, "by": by, "weight": weight, "depth": first["depth"]}
+
+
+def words_alone(root: Json) -> tuple[Json, list[str]]:
+    """What is left of a tree where no query can be embedded, and the stages that had to go.
+
+    Branches over vectors and judged queries go, and so do rankers, whose evidence is in vectors; where no other branch
+    is left, BM25 stands in their place, within the same filters. Rerankers stay, if they read whole documents.
+    """
+    gone: list[str] = []
+    left = _wordy(root, gone, wordless=not _has_words(root))
+    assert left is not None
+    return left, list(dict.fromkeys(gone))
+
+
+def _has_words(node: Json) -> bool:
+    below = (*node.get("inputs", ()), *([node["input"]] if "input" in node else ()))
+    return any(map(_has_words, below)) if below else node["stage"] not in VECTORS
+
+
+def _wordy(node: Json, gone: list[str], *, wordless: bool) -> Json | None:
+    stage = node["stage"]
+    if stage in VECTORS:
+        gone.append(stage)
+        return lexical(node["depth"]) if wordless else None
+    if stage == "fused":
+        found = [_wordy(child, gone, wordless=wordless) for child in node["inputs"]]
+        left = {child["stage"]: child for child in found if child is not None}  # BM25 stands in once
+        return {**node, "inputs": list(left.values())} if len(left) > 1 else next(iter(left.values()), None)
+    if "input" not in node:
+        return node
+    inner = _wordy(node["input"], gone, wordless=wordless)
+    if stage == "ranked" or (stage == "reranked" and node.get("read") == "passages"):
+        gone.append({"ranked": "ranker", "reranked": "reranker"}[stage])
+        return inner
+    return None if inner is None else {**node, "input": inner}
 
 
 def recipe(root: Json, encoder: Encoder) -> Json:

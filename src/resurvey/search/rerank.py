@@ -17,6 +17,7 @@ from resurvey.search.breaker import Breaker
 from resurvey.search.candidates import best_passages as nearest_parts
 from resurvey.search.index import Index
 from resurvey.search.scorers import Scorer, UnansweredError
+from resurvey.search.trace import skipped, timed
 from resurvey.types import Doubles, Floats, Query, Ranking, Run, Stage
 
 NAME = "reranker"
@@ -75,6 +76,7 @@ class Reranking:
         self.skipped = 0
         self.why = ""
 
+    @timed
     def rerank(self, queries: Sequence[Query], run: Run) -> Run:
         """The same documents, the first `depth` of each query in the blended order."""
         seconds = self.deadline if len(queries) == 1 else None
@@ -91,6 +93,7 @@ class Reranking:
             return None
         if not self.breaker.allows():
             self.skipped += 1
+            skipped(NAME, f"left alone for a while: {self.why}")
             return None
         try:
             found = self.scorer.scores(query.text, self.texts(query, documents), seconds)
@@ -98,6 +101,7 @@ class Reranking:
             self.breaker.failed()
             self.skipped += 1
             self.why = str(error)
+            skipped(NAME, self.why)
             return None
         self.breaker.succeeded()
         return found

@@ -20,16 +20,20 @@ from resurvey.errors import Problem, ResurveyError
 from resurvey.llm import Cache, Chat, Endpoint, Prompt
 from resurvey.protocols import Retriever
 from resurvey.search.analyse import words
+from resurvey.search.breaker import Breaker
 from resurvey.search.compose import Composable
 from resurvey.search.fuse import Convex, fuse
 from resurvey.search.index import Index
 from resurvey.search.postings import rarity
 from resurvey.search.shorthand import TOKEN, Expander, load_shorthand
 from resurvey.search.store import WORDS
+from resurvey.search.trace import rewrote, skipped, timed
 from resurvey.types import Json, Query, Ranking, Run
 from resurvey.workspace import Artefacts
 
 NAME, ORIGINAL, REWRITE = "rewritten", "original", "rewrite"
+STAGE = "rewriter"
+"""Who rewrites, where it is told that it was left out."""
 PROMPT = Prompt(
     "1",
     "You rewrite queries for a search engine over a collection of technical documents. Write out acronyms and "
@@ -116,19 +120,32 @@ class FeedbackWriter:
 class LanguageModelWriter:
     """Asks a language model, each query no longer than a deadline."""
 
-    def __init__(self, chat: Chat, prompt: Prompt, seconds: float) -> None:
+    def __init__(self, chat: Chat, prompt: Prompt, seconds: float, breaker: Breaker | None = None) -> None:
         self.chat = chat
         self.prompt = prompt
         self.seconds = seconds
+        self.breaker = breaker or Breaker()
         self.trouble = ""
         self.asked = self.late = 0
 
     def write(self, queries: Sequence[Query], run: Run) -> list[str | None]:  # noqa: ARG002
-        """The model's rewrites; None where it is late or down, or says what is no query. Never raises for it."""
-        answers = self.chat.ask_all(self.prompt, [query.text for query in queries], self.seconds)
+        """The model's rewrites; None where it is late or down, or says what is no query. Never raises for it.
+
+        One that has failed several times in a row is left alone for a while, when somebody waits for one query.
+        """
         self.asked += len(queries)
+        if len(queries) == 1 and not self.breaker.allows():
+            self.late += 1
+            skipped(STAGE, f"left alone for a while: {self.trouble}")
+            return [None]
+        answers = self.chat.ask_all(self.prompt, [query.text for query in queries], self.seconds)
         self.late += answers.missing
         self.trouble = answers.trouble
+        if answers.missing:
+            self.breaker.failed()
+            skipped(STAGE, answers.trouble)
+        else:
+            self.breaker.succeeded()
         lines = [None if text is None else " ".join(text.split()).strip("\"'") for text in answers.texts]
         return [
             None if not line or len(line) > LONGEST or line == query.text else line
@@ -182,11 +199,14 @@ class Rewritten(Composable):
         """Why a rewriter left queries as they were; empty where nothing went wrong."""
         return self.writer.trouble
 
+    @timed
     def search(self, queries: Sequence[Query]) -> Run:
         """Documents for every query; a rewritten one's hits carry stages `original` and `rewrite`."""
         plain = self.first.search(queries)
         texts = self.writer.write(queries, plain)
         asked = [Query(query.id, text) for query, text in zip(queries, texts, strict=True) if text is not None]
+        for query in asked:
+            rewrote(query.text)
         self.rewritten += len(asked)
         self.unwritten += len(queries) - len(asked)
         return joined(plain.top(self.depth), self.first.search(asked), self.weight, self.depth) if asked else plain.top(self.depth)  # fmt: skip

@@ -8,6 +8,7 @@ torch is imported when a model is loaded, not before.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -118,19 +119,31 @@ def load_cross_encoder(place: str, *, training: bool = False) -> CrossEncoder:
 
 
 class LocalScorer:
-    """A cross-encoder on this machine; a deadline is looked at between batches of BATCH pairs."""
+    """A cross-encoder on this machine; a deadline is looked at between batches of BATCH pairs.
+
+    One query is scored at a time: tokenizers are not made for several threads, and all cores work already.
+    """
 
     def __init__(self, name: str, model: CrossEncoder, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
         self.model = model
         self.cut_short = 0
         self._clock = clock
+        self._busy = threading.Lock()
         self._tokenizer: Any = model.tokenizer
         self.limit = self._limit()
 
     def scores(self, query: str, texts: Sequence[str], seconds: float | None = None) -> Floats:
         """Logits; texts of like length are computed together."""
         until = None if seconds is None else self._clock() + seconds
+        if not self._busy.acquire(timeout=-1 if seconds is None else seconds):
+            raise UnansweredError(f"late: others were being scored for {1000 * (seconds or 0):.0f} ms")
+        try:
+            return self._scores(query, texts, until, seconds)
+        finally:
+            self._busy.release()
+
+    def _scores(self, query: str, texts: Sequence[str], until: float | None, seconds: float | None) -> Floats:
         lengths = self.lengths(query, texts)
         found = np.zeros(len(texts), dtype=np.float32)
         order = np.argsort(-lengths, kind="stable")

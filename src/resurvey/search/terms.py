@@ -22,6 +22,7 @@ from resurvey.search.compose import Composable, best, first_stage
 from resurvey.search.index import Index
 from resurvey.search.postings import rarity
 from resurvey.search.segments import segments
+from resurvey.search.trace import timed
 from resurvey.types import Document, Floats, Ints, Query, Run
 from resurvey.workspace import writing
 
@@ -173,6 +174,7 @@ class Characters(Composable):
         self.depth = depth
         self.terms = TermMatrix(next(kind for kind in KINDS if kind.name == CHARACTERS), index)
 
+    @timed
     def search(self, queries: Sequence[Query]) -> Run:
         """The `depth` best documents for every query; those without a common n-gram are left out."""
         rankings = {}

@@ -78,6 +78,10 @@ class VectorStore:
         self._segments: list[Segment] = []
         self._open()
 
+    def beside(self, encoder: Encoder) -> VectorStore:
+        """The vectors of another encoder, kept beside these."""
+        return VectorStore(self.folder.parent, encoder)
+
     def vectors(self, texts: Sequence[str], kind: Kind, progress: Progress = silent) -> Floats:
         """Vectors of shape (texts, dimensions), in memory, embedding and keeping those not seen before."""
         return self.read(self.embed(texts, kind, progress))

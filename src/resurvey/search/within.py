@@ -16,6 +16,7 @@ from resurvey.protocols import Retriever
 from resurvey.search.compose import Composable, best, first_stage, ranges
 from resurvey.search.dense import Dense
 from resurvey.search.index import Index
+from resurvey.search.trace import timed
 from resurvey.types import Bools, Floats, Ints, Json, Query, Ranking, Run, Stage
 
 FEW = 20_000
@@ -46,6 +47,7 @@ class Within(Composable):
         self.first = branch(depth)
         self.name = self.first.name
 
+    @timed
     def search(self, queries: Sequence[Query]) -> Run:
         """The `depth` best passing documents for every query, fewer where the branch finds no more."""
         if isinstance(self.first, Dense) and int(self.allowed.sum()) <= FEW:

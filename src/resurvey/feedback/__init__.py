@@ -1,0 +1,1 @@
+"""Feedback: what users did with what they were shown."""
