@@ -156,6 +156,16 @@ def test_nothing_is_acknowledged_before_all_of_it_is_on_disk(
     assert not at_head[0] & before, "a small write must not walk through a large table"
 
 
+def test_a_name_that_was_torn_keeps_nobody_from_naming_versions(workspace: Workspace) -> None:
+    corpus = Corpus(workspace)
+    head = corpus.state()
+    corpus.tables.tag(head.at, "one")
+    folder = workspace.index / "lance" / "documents-1.lance" / "_refs" / "tags"
+    (folder / "one.json").write_bytes(b"")
+    corpus.tables.tag(head.at, "two")
+    assert [path.name for path in folder.iterdir()] == ["two.json"]
+
+
 def test_many_writes_move_to_a_new_folder_and_versions_go_on(workspace: Workspace) -> None:
     corpus = Corpus(workspace)
     for place in range(FEW + 5):

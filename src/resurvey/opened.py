@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from resurvey.protocols import Encoder
     from resurvey.search.builder import Builder
     from resurvey.search.index import Index
+    from resurvey.search.snapshots import Rule
     from resurvey.search.store import Store
 
 MOST_CHECKED = 300
@@ -62,11 +63,19 @@ class Opened:
 
         return with_documents(self.brought, documents)
 
+    @property
+    def rule(self) -> Rule:
+        """How documents become passages and terms here."""
+        from resurvey.search.snapshots import Rule
+
+        tokens, language = self.settings.integer("passage_tokens"), self.settings.text("language")
+        return Rule(self.encoder, self.encoder.fingerprint, tokens, language)
+
     @functools.cached_property
     def _store(self) -> Store:
         """The tables as a snapshot names them: the one asked for, or the one of the documents as they are now."""
         from resurvey.search.corpus import Corpus
-        from resurvey.search.snapshots import Rule, advance, get
+        from resurvey.search.snapshots import advance, get
         from resurvey.search.store import Store
         from resurvey.upkeep import tidy
 
@@ -75,14 +84,8 @@ class Opened:
         if self.snapshot is not None:
             return Store(corpus.folder, get(corpus.folder, self.snapshot))
         state = corpus.state()
-        rule = Rule(
-            self.encoder,
-            self.encoder.fingerprint,
-            self.settings.integer("passage_tokens"),
-            self.settings.text("language"),
-        )
         self.progress("reading documents", 0, 1)
-        snapshot = advance(corpus, state, corpus.placed(state.at), rule)
+        snapshot = advance(corpus, state, corpus.placed(state.at), self.rule)
         opened = Store(corpus.folder, snapshot)
         tidy(self.workspace)
         return opened

@@ -31,6 +31,8 @@ from resurvey.types import Json
 FORMAT = 1
 MARK = "workspace.json"
 LOCK = ".lock"
+WRITER, BUILDER = INDEX_LOCKS = (".writer", ".building")
+"""Below `index/`: held by whoever writes documents, and by whoever makes or removes what follows from them."""
 HEAD = "head.json"
 """Below `index/`: the newest acknowledged documents."""
 TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
@@ -298,15 +300,19 @@ class Workspace:
             lock.release()
 
     def _sweep(self) -> None:
-        """Remove what killed writers left half written; nobody else writes while the lease is held."""
-        for folder in WRITTEN:
-            for path in self.root.glob(f"{folder}/.*" if folder else ".*"):
-                if not TEMPORARY.fullmatch(path.name):
+        """Remove what killed writers left half written; below `index/` only while nobody writes there without the lease."""
+        with contextlib.ExitStack() as locks:
+            quiet = self.index.is_dir() and all(_free(self.index / name, locks) for name in INDEX_LOCKS)
+            for folder in WRITTEN:
+                if folder.startswith("index") and not quiet:
                     continue
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
+                for path in self.root.glob(f"{folder}/.*" if folder else ".*"):
+                    if not TEMPORARY.fullmatch(path.name):
+                        continue
+                    if path.is_dir():
+                        shutil.rmtree(path, ignore_errors=True)
+                    else:
+                        path.unlink(missing_ok=True)
 
     def data_key(self) -> str:
         """Hash of the data as it is now: of all that was brought, and of what documents have become since."""
@@ -321,7 +327,8 @@ class Workspace:
 
     def brought_key(self) -> str:
         """Hash of all that was brought: the manifest of `data/`, whose rows carry the files' hashes."""
-        return file_digest(self.data / "manifest.json")
+        path = self.data / "manifest.json"
+        return str(read_json(path).get("origin") or file_digest(path))  # where documents were forgotten: as it was
 
     def key(self, *parts: str) -> str:
         """A stage's key: its inputs with the settings and the code."""
@@ -372,6 +379,19 @@ class Workspace:
                 if entry.get("what") == what:
                     found.append(entry)
         return found
+
+
+def _free(path: Path, locks: contextlib.ExitStack) -> bool:
+    """Whether nobody holds a lock file; held until `locks` ends, where it is there at all."""
+    if not path.exists():
+        return True
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        return False
+    locks.callback(lock.release)
+    return True
 
 
 def create(root: Path) -> Workspace:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resurvey.cli.app import AsJson, Dir, app, show, stoppable
+from resurvey.cli.app import AsJson, Dir, app, session_of, show, stoppable
 from resurvey.cli.bring import ROWS
 from resurvey.cli.faults import still_there, told_about
+from resurvey.types import Json
 
 if TYPE_CHECKING:
     from resurvey.search.corpus import Change
@@ -74,6 +75,40 @@ def refresh(root: Dir, as_json: AsJson = False) -> None:
         f"{now.candidate} is live over snapshot {now.snapshot}." if now else "Nothing is new, or nothing is live yet."
     )
     show(as_json, asdict(now) if now else {"candidate": None, "snapshot": None}, told)
+
+
+@app.command()
+def forget(root: Dir, ids: Ids, as_json: AsJson = False) -> None:
+    """Remove documents for good: text, vectors, old versions, snapshots, pages that quote them."""
+    from resurvey.forget import forget as forgotten
+
+    with session_of(root, quiet=as_json, writes=True) as session:
+        found = forgotten(session.workspace, ids, session.progress)
+    told = f"{found.documents:,} documents and {found.vectors:,} vectors are gone from every version."
+    pages = [f"Removed, since it quoted them: {name}" for name in found.removed]
+    left = [f"Quotes them still, and was learned from: {name}" for name in found.left]
+    show(as_json, asdict(found), told, *pages, *left, f"Next: resurvey run {root}")
+
+
+@app.command()
+def gc(
+    root: Dir,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what nothing needs: old snapshots and versions, derived files, vectors and artefacts that nobody names."""
+    from resurvey import upkeep
+
+    with session_of(root, quiet=as_json, writes=True) as session:
+        workspace = session.workspace
+        found = upkeep.waste(workspace)
+        rows: list[Json] = [{"path": str(w.path.relative_to(root)), "bytes": w.bytes, "why": w.why} for w in found]
+        if not dry_run:
+            upkeep.gc(workspace)
+    freed = sum(row["bytes"] for row in rows)
+    done = "would be removed" if dry_run else "removed"
+    told = [f"{row['path']}: {row['why']}, {int(row['bytes']):,} bytes" for row in rows]
+    show(as_json, {"removed": rows, "bytes": freed, "dry_run": dry_run}, *told, f"{len(rows)} {done}, {freed:,} bytes.")
 
 
 def _show(as_json: bool, change: Change, root: Path, told: str) -> None:

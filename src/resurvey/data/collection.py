@@ -7,11 +7,13 @@ or not there. Knows nothing about encoders.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection as Collection_
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from resurvey.data.lines import path_name
@@ -19,7 +21,7 @@ from resurvey.data.read import NO_SPLIT, Brought, Sources
 from resurvey.data.split import documents_by, qrels_of, split
 from resurvey.errors import Problem, ResurveyError
 from resurvey.types import Answer, Document, Json, Judgment, Qrels, Query
-from resurvey.workspace import file_digest, read_json, sync, write_json
+from resurvey.workspace import file_digest, read_json, sync, write_json, writing
 
 MANIFEST = "manifest.json"
 
@@ -120,6 +122,36 @@ def save(collection: Collection, folder: Path, sources: Sources) -> Json:
     }
     write_json(folder / MANIFEST, manifest)
     return manifest
+
+
+def without(folder: Path, gone: Collection_[str]) -> None:
+    """Take documents out of what was brought, and the judgments, runs and answers that name them.
+
+    The manifest keeps the hash that it had: what was measured before is not stale by that alone.
+    """
+    manifest = read_json(folder / MANIFEST)
+    origin = manifest.get("origin") or file_digest(folder / MANIFEST)
+    ids = pa.array(sorted(gone), pa.string())
+    for name, column in (("documents", "id"), ("judgments", "document"), ("runs", "document")):
+        table = pq.read_table(folder / f"{name}.parquet")
+        left = table.filter(pc.invert(pc.is_in(table[column], ids)))
+        if len(left) < len(table):
+            _rewrite(left, folder / f"{name}.parquet")
+    if "answers.parquet" in manifest["files"]:
+        table = pq.read_table(folder / "answers.parquet")
+        left = table.filter(
+            pa.array([not set(found) & set(gone) for found in table["passages"].to_pylist()], pa.bool_())
+        )
+        if len(left) < len(table):
+            _rewrite(left, folder / "answers.parquet")
+    files = {name: file_digest(folder / name) for name in manifest["files"]}
+    count = pq.read_metadata(folder / "documents.parquet").num_rows
+    write_json(folder / MANIFEST, {**manifest, "files": files, "documents": count, "origin": origin})
+
+
+def _rewrite(table: pa.Table, path: Path) -> None:
+    with writing(path) as file:
+        pq.write_table(table, file, compression="zstd")
 
 
 def load(folder: Path) -> Collection:

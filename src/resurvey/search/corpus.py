@@ -26,9 +26,8 @@ from resurvey.data.records import SURROGATE, identifier, text
 from resurvey.errors import Problem, ResurveyError
 from resurvey.search.tables import Tables, Version, held
 from resurvey.types import Document, Scalar
-from resurvey.workspace import HEAD, Workspace, canonical, digest, read_json, write_json
+from resurvey.workspace import HEAD, WRITER, Workspace, canonical, digest, read_json, write_json
 
-WRITER = ".writer"
 PATIENCE = 5.0
 """Seconds that a write waits for another one."""
 ASKED = 500
@@ -192,6 +191,24 @@ class Corpus:
             found = Head.read(self._head)
             if found is not None:
                 self.tables.heal(found.at)
+
+    def rewrite(self) -> Head:
+        """Put the newest state alone into a new table, which then is the only one that the head names."""
+        with self._lease():
+            head = self._moved(self._begin())
+            head = replace(head, tables={head.at.table: head.version})
+            head.write(self._head)
+            return head
+
+    def history(self) -> Iterator[Document]:
+        """Every document of every version that can still be read, the newest too."""
+        found = Head.read(self._head)
+        for path in self.tables.unneeded(()):
+            name, _, number = path.stem.rpartition("-")
+            if name == KIND and number.isdecimal() and found is not None:
+                for version in range(1, self.tables.newest(path.stem) + 1):
+                    with contextlib.suppress(ResurveyError):
+                        yield from self.at(Version(path.stem, version))
 
     @contextlib.contextmanager
     def _lease(self) -> Iterator[None]:

@@ -37,9 +37,8 @@ from resurvey.search.store import (
 )
 from resurvey.search.tables import Tables, Version, held
 from resurvey.types import Document
-from resurvey.workspace import digest, sync
+from resurvey.workspace import BUILDER, digest, sync
 
-BUILDER = ".building"
 PATIENCE = 3600.0
 """Seconds that one builder waits for another."""
 PART = 4
@@ -94,12 +93,13 @@ def get(folder: Path, number: int) -> Snapshot:
     return found
 
 
-def advance(corpus: Corpus, head: Head, placed: Placed, rule: Rule) -> Snapshot:
+def advance(corpus: Corpus, head: Head, placed: Placed, rule: Rule, *, anew: bool = False) -> Snapshot:
     """The snapshot of these documents: one that is there, or the next one, made of the last that the rule made.
 
     Args:
         head: the state of the corpus.
         placed: all its documents with their places, in order.
+        anew: take nothing over, not even a snapshot that would do.
 
     Raises:
         ResurveyError: when the language has no stemmer.
@@ -109,10 +109,10 @@ def advance(corpus: Corpus, head: Head, placed: Placed, rule: Rule) -> Snapshot:
     with building(folder):
         there = snapshots(folder)
         for snapshot in reversed(there):
-            if snapshot.key == key:
+            if snapshot.key == key and not anew:
                 return snapshot
         heal(folder)
-        alike = [snapshot for snapshot in there if snapshot.rule == rule.key]
+        alike = [snapshot for snapshot in there if snapshot.rule == rule.key and not anew]
         same = next((snapshot for snapshot in reversed(alike) if snapshot.texts == texts), None)
         if same is not None:
             language, passages = same.language, same.versions[PASSAGES]
@@ -149,12 +149,16 @@ def heal(folder: Path) -> None:
         tables.heal(Version(name, number))
 
 
-def retire(folder: Path, kept: Collection[int], head: Head | None) -> None:
-    """Remove all snapshots but those kept, and tables that nothing names any more. Under the builder's lock."""
+def retire(folder: Path, kept: Collection[int], head: Head | None, *, forced: bool = False) -> None:
+    """Remove all snapshots but those kept, and tables that nothing names any more. Under the builder's lock.
+
+    Args:
+        forced: also what somebody reads at this moment.
+    """
     tables = Tables(folder / "lance")
     left = []
     for snapshot in snapshots(folder):
-        if snapshot.number in kept or in_use(folder, snapshot.number):
+        if snapshot.number in kept or (not forced and in_use(folder, snapshot.number)):
             left.append(snapshot)
             continue
         (folder / "snapshots" / f"{snapshot.number}.json").unlink(missing_ok=True)
@@ -203,7 +207,7 @@ def newest(folder: Path) -> Snapshot | None:
 
 
 def latest_like(folder: Path, number: int) -> int:
-    """The newest snapshot that was cut and analysed as this one was; itself where none is known."""
+    """The newest snapshot that was cut and analysed as this one was, or of all where this one is gone."""
     there = snapshots(folder)
     like = next((snapshot.rule for snapshot in there if snapshot.number == number), None)
-    return max((snapshot.number for snapshot in there if snapshot.rule == like), default=number)
+    return max((snapshot.number for snapshot in there if like in (None, snapshot.rule)), default=number)

@@ -10,6 +10,7 @@ what is in a row.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -28,8 +29,8 @@ from resurvey.workspace import make_folder, sync, sync_tree
 
 Change: TypeAlias = Callable[[Any], object]
 """What is done to an open table."""
-FEW = 64
-"""Changes that one folder takes before its rows move to a new one."""
+FEW = 32
+"""Changes that one folder takes before its rows move to a new one. Each leaves about 70 kB of LanceDB's own notes."""
 MANIFEST = re.compile(r"(\d{20})\.manifest")
 NEWEST = 2**64 - 1
 """LanceDB names the manifest of version n by this less n, so that the newest comes first."""
@@ -117,12 +118,21 @@ class Tables:
 
     def tag(self, at: Version, name: str) -> None:
         """Name a version, so that a clean-up by other tools spares it; on disk afterwards."""
+        self._mend_tags(at.table)
         table = self._connect().open_table(at.table)
         if name in table.tags.list():
             table.tags.delete(name)
         table.tags.create(name, at.number)
         sync_tree(self._path(at.table) / "_refs")
         sync(self._path(at.table))
+
+    def _mend_tags(self, name: str) -> None:
+        """Remove names that a power loss left half written: LanceDB reads none of a table's names over one of those."""
+        for path in (self._path(name) / "_refs" / "tags").glob("*"):
+            try:
+                json.loads(path.read_bytes())
+            except ValueError:
+                path.unlink(missing_ok=True)
 
     def untag(self, at: Version, name: str) -> None:
         """Take a name off again, where it is."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from resurvey.protocols import Encoder, Kind
 from resurvey.search.mapped import open_matrix, release, slices, write_matrix
 from resurvey.types import Floats, Ints, Progress, silent
-from resurvey.workspace import digest, read_json, write_bytes, write_json
+from resurvey.workspace import digest, read_json, sync, write_bytes, write_json
 
 BLOCK = 256
 """Most texts of a block."""
@@ -156,6 +156,7 @@ class VectorStore:
                 "fingerprint": self.encoder.fingerprint,
                 "name": self.encoder.name,
                 "dimensions": self.encoder.dimensions,
+                "prompt": self.encoder.prompt("passage"),
             }
             write_json(mark, facts)
         for path in sorted(self.folder.glob("*.keys")):
@@ -199,6 +200,36 @@ class VectorStore:
                 self._segments.remove(segment)
                 segment.path.with_suffix(".keys").unlink(missing_ok=True)
                 segment.path.unlink(missing_ok=True)
+
+
+def forget(folder: Path, texts: Sequence[str]) -> int:
+    """Take the vectors of passages out of all segments of one encoder's folder; returns how many there were.
+
+    Folders of an older make do not say what the encoder wants before a passage, so nobody knows their keys: all goes.
+    """
+    mark = folder / "encoder.json"
+    facts = read_json(mark) if mark.exists() else {}
+    told = {bytes.fromhex(digest(facts["prompt"], text)) for text in texts} if "prompt" in facts else None
+    removed = 0
+    for path in sorted(folder.glob("*.keys")):
+        data, old = path.read_bytes(), path.with_suffix(".npy")
+        rows = [data[start : start + KEY_BYTES] for start in range(0, len(data), KEY_BYTES)]
+        left = [place for place, key in enumerate(rows) if told is not None and key not in told]
+        if len(left) == len(rows):
+            continue
+        removed += len(rows) - len(left)
+        vectors = open_matrix(old)
+        if left and vectors is not None:
+            keys = b"".join(rows[place] for place in left)
+            new = folder / f"{digest(keys)[:16]}.npy"
+            write_matrix(
+                new, (vectors[left[part]] for part in slices(len(left), COPIED)), (len(left), vectors.shape[1])
+            )
+            write_bytes(new.with_suffix(".keys"), keys)
+        path.unlink()
+        old.unlink(missing_ok=True)
+        sync(folder)
+    return removed
 
 
 def _as_keys(data: bytes | NDArray[np.uint8]) -> Keys:

@@ -22,6 +22,7 @@ from resurvey.evaluate.measures import Scores
 from resurvey.promote.choose import UNTOUCHED, Ladder, read_ladder
 from resurvey.promote.live import live, proof
 from resurvey.search.corpus import current
+from resurvey.search.snapshots import latest_like
 from resurvey.show.advice import following, limits
 from resurvey.show.examples import examples
 from resurvey.show.findings import by_urgency
@@ -216,7 +217,8 @@ def _examples(workspace: Workspace, ladder: Ladder, shown: str | None) -> list[J
     if not set(best.queries) <= set(texts):  # stand-ins of documents that have changed since
         return []
     asked = {query: texts[query] for query in best.queries}
-    snapshot = read_json(workspace.index / "snapshots" / f"{ladder.facts['snapshot']}.json")
+    number = latest_like(workspace.index, ladder.facts["snapshot"])
+    snapshot = read_json(workspace.index / "snapshots" / f"{number}.json")
     return examples(was, now, qrels, asked, documents, str(snapshot["language"]))
 
 
