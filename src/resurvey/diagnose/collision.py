@@ -148,11 +148,14 @@ def readings(terms: Sequence[Term], bare: Floats, around: Floats, owners: Ints) 
         owners: the term of every context.
     """
     found = []
+    to_bare = around @ bare.T
     for place, term in enumerate(terms):
-        mine, others = around[owners == place], around[owners != place]
+        own = owners == place
+        mine = around[own]
         left = (mine.sum(axis=0) - mine) / (len(mine) - 1)  # the middle of all but each
-        own = float(np.mean([(others @ middle < one @ middle).mean() for one, middle in zip(mine, left, strict=True)]))
-        found.append(Read(term, auc(mine @ bare[place], others @ bare[place]), own))
+        below = around @ left.T < np.einsum("ij,ij->i", mine, left)
+        alike = (below.sum(axis=0) - below[own].sum(axis=0)) / (len(around) - len(mine))
+        found.append(Read(term, auc(to_bare[own, place], to_bare[~own, place]), float(alike.mean())))
     return found
 
 
