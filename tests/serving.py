@@ -11,6 +11,7 @@ from typing import Any
 from starlette.testclient import TestClient
 from test_cli import call
 
+from resurvey.opened import Opened
 from resurvey.promote.live import Live, switch
 from resurvey.serve.api import make
 from resurvey.serve.service import Service
@@ -46,8 +47,17 @@ def workspace(folder: Path, documents: Sequence[Document], model: Path, settings
     assert call("init", root, "--corpus", folder / "corpus.jsonl", "--model", model).code == 0
     with (root / "resurvey.toml").open("a") as file:
         file.write("\n" + settings)
-    switch(Workspace.open(root), Live(live, 1), "test")
+    goes_live(root, live)
     return root
+
+
+def goes_live(root: Path, candidate: str) -> Live:
+    """Make a candidate live over the documents as they are."""
+    opened = Opened(Workspace.open(root))
+    found = Live(candidate, opened.index.store.snapshot.number)
+    opened.index.store.close()
+    switch(opened.workspace, found, "test")
+    return found
 
 
 @contextlib.contextmanager

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -15,11 +17,21 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 from serving import client as client_of
-from serving import service_of, workspace
+from serving import workspace
 from starlette.testclient import TestClient
 
+from resurvey.serve.refreshing import Refresher
 from resurvey.serve.service import Service
 from resurvey.types import Document
+
+
+def quickly(most: int) -> settings:
+    """The same few examples every time."""
+    return settings(
+        max_examples=most, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+
 
 CHECKS = (not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance)
 
@@ -32,30 +44,28 @@ def asks(
         yield found
 
 
-@pytest.fixture
-def service(asks: TestClient) -> Service:
-    return service_of(asks)
+def test_no_request_by_the_document_breaks_anything(asks: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def at_once(_: Service, __: int) -> bool:
+        return False
 
+    monkeypatch.setattr(Refresher, "ask", lambda *_: None)
+    monkeypatch.setattr(Service, "searchable", at_once)
+    document = schemathesis.openapi.from_asgi("/openapi.json", asks.app)
+    seen: set[str] = set()
+    for found in document.get_all_operations():
+        operation = found.ok()
+        for mode, most in ((GenerationMode.POSITIVE, 12), (GenerationMode.NEGATIVE, 8)):
 
-@pytest.fixture
-def document(asks: TestClient) -> schemathesis.BaseSchema:
-    return schemathesis.openapi.from_asgi("/openapi.json", asks.app)
+            def holds(case: schemathesis.Case) -> None:
+                case.call_and_validate(checks=list(CHECKS))
+                seen.add(case.operation.label)
 
-
-schema = schemathesis.pytest.from_fixture("document")
-
-
-@schema.parametrize()
-@settings(
-    max_examples=15,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
-def test_no_request_by_the_document_breaks_anything(case: schemathesis.Case) -> None:
-    case.call_and_validate(checks=list(CHECKS))
+            try:
+                strategy = operation.as_strategy(generation_mode=mode)
+                given(strategy)(quickly(most)(holds))()
+            except Unsatisfiable:
+                assert mode is GenerationMode.NEGATIVE  # nothing can be wrong with a request that holds nothing
+    assert len(seen) == sum(len(methods) for methods in asks.get("/openapi.json").json()["paths"].values())
 
 
 def test_everything_is_described(asks: TestClient) -> None:

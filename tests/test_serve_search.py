@@ -36,7 +36,7 @@ def asks(root: Path) -> Iterator[TestClient]:
 def test_an_answer_has_what_the_library_finds_and_says_what_it_was_made_of(asks: TestClient, root: Path) -> None:
     answer = asks.post("/search", json={"query": "replace the pump", "k": 5})
     session = Session(Workspace.open(root))
-    _, hits = use.search(session, "replace the pump", "live", 5)
+    hits = use.search(session, "replace the pump", "live", 5).hits
     assert ids(answer) == [hit.document for hit in hits]
     told = answer.json()
     np.testing.assert_allclose([hit["score"] for hit in told["hits"]], [hit.score for hit in hits], rtol=1e-4)

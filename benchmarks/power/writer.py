@@ -176,7 +176,7 @@ def misses(served: Any, candidate: str) -> list[str]:
     """Documents that are not the first found for their own word."""
     from resurvey import use
 
-    asked = {d.id: use.search(served, d.text, candidate, 1)[1] for d in served.index.documents}
+    asked = {d.id: use.search(served, d.text, candidate, 1).hits for d in served.index.documents}
     return [f"{id} is not found" for id, hits in asked.items() if not hits or hits[0].document != id]
 
 

@@ -78,6 +78,18 @@ class StoppedError(ResurveyError):
     exit_code = 130
 
 
+class MissingError(ResurveyError):
+    """Something was named that is not there."""
+
+
+class MixedError(ResurveyError):
+    """Vectors of two encoders would be mixed."""
+
+
+class HeldError(ResurveyError):
+    """Another writer is at it; a moment later it may be free."""
+
+
 class CheckRefusedError(ResurveyError):
     """Documents would be cut off without a word."""
 

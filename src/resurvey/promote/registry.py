@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from resurvey.errors import Problem, ResurveyError
+from resurvey.errors import MissingError, Problem
 from resurvey.evaluate.measures import Scores, first_relevant
 from resurvey.types import Candidate, Doubles, Json, Qrels, Run, candidate_from_json, to_json
 from resurvey.workspace import Workspace, file_digest, read_json, write_bytes, write_json
@@ -94,7 +94,7 @@ class Registry:
             if name == candidate.id or (name.isdigit() and int(name) == int(candidate.id[:4])):
                 return candidate
         ids = ", ".join(candidate.id for candidate in there) or "none yet"
-        raise ResurveyError(
+        raise MissingError(
             [Problem(name, f"is no candidate; there are: base, bm25, rrf, live, {ids}")], "resurvey status DIR"
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from resurvey.errors import Problem, ResurveyError
+from resurvey.errors import MixedError, Problem, ResurveyError
 from resurvey.protocols import Encoder, Retriever
 from resurvey.search.adapter import load_adapter
 from resurvey.search.boost import Boosts
@@ -103,7 +103,7 @@ class Builder:
             raise ResurveyError([Problem("recipe", found)], "resurvey run DIR")
         wanted, there = recipe["encoder"]["fingerprint"], self.index.encoder.fingerprint
         if wanted != there:
-            raise ResurveyError(
+            raise MixedError(
                 [
                     Problem(
                         "recipe",

@@ -24,7 +24,7 @@ import lancedb
 import pyarrow as pa
 from lancedb.index import FTS
 
-from resurvey.errors import Problem, ResurveyError
+from resurvey.errors import HeldError, Problem, ResurveyError
 from resurvey.workspace import make_folder, sync, sync_tree
 
 Change: TypeAlias = Callable[[Any], object]
@@ -175,7 +175,7 @@ def held(path: Path, seconds: float) -> Iterator[None]:
     try:
         lock.acquire(timeout=seconds)
     except filelock.Timeout as error:
-        raise ResurveyError(
+        raise HeldError(
             [Problem(str(path), f"another writer has held this for {seconds:g} seconds")],
             "wait for it to end, then the same command again",
         ) from error

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from resurvey.search.analyse import identifiers, words
+from resurvey.search.confidence import rounded
 from resurvey.search.recipe import describe
 from resurvey.search.store import IDENTIFIERS, WORDS
 from resurvey.search.trace import Trace
 from resurvey.serve.asking import Ask, Wanted
-from resurvey.serve.engine import Arm, Engine
-from resurvey.types import Document, Hit, Json, Ranking
+from resurvey.serve.engine import Arm, Engine, Result
+from resurvey.types import Document, Hit, Json
 
 SNIPPET = 32
 """Words of a document's text that are sent."""
@@ -32,13 +33,15 @@ def answer(engine: Engine, ask: Ask, id: str, trace: Trace) -> Json:
     """
     began = perf_counter()
     with trace:
-        arm, want, ranking = engine.search(ask, trace)
+        found = engine.search(ask, trace)
+    arm, want = found.arm, found.want
     told: Json = {
         "query_id": id,
         "candidate": arm.id,
         "snapshot": engine.live.snapshot,
         "fingerprint": arm.fingerprint,
-        "hits": _hits(engine, ask, want, ranking, trace),
+        "hits": _hits(engine, ask, found, trace),
+        "confidence": {**found.confidence.to_json(), "withheld": found.withheld},
         "filters": [one.shown() for one in want.restrictions],
         "skipped": [{"stage": stage, "why": why} for stage, why in trace.skipped.items()],
         "rewrites": list(trace.rewrites),
@@ -68,22 +71,23 @@ def explained(arm: Arm, want: Wanted, trace: Trace) -> Json:
     }
 
 
-def _hits(engine: Engine, ask: Ask, want: Wanted, ranking: Ranking, trace: Trace) -> list[Json]:
+def _hits(engine: Engine, ask: Ask, found: Result, trace: Trace) -> list[Json]:
     index = engine.opened.index
     asked = frozenset(words(ask.query, index.language))
     made = []
-    for hit in ranking:
+    for hit, probability in zip(found.hits, found.confidence.probabilities, strict=True):
         document = index.documents[index.rows[hit.document]]
         row: Json = {
             "rank": hit.rank,
             "id": hit.document,
             "score": _number(hit.score),
+            "probability": rounded(probability),
             "title": document.title,
             "text": snippet(document.text, asked, index.language),
             "metadata": dict(document.metadata),
         }
         if ask.explain:
-            row["explain"] = _why(hit, document, ask, want, trace, index.language)
+            row["explain"] = _why(hit, document, ask, found.want, trace, index.language)
         made.append(row)
     return made
 

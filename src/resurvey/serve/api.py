@@ -18,9 +18,8 @@ from starlette.types import ASGIApp
 
 from resurvey import __version__
 from resurvey.errors import Problem, ResurveyError
-from resurvey.serve import embedding, happening, searching, standing
+from resurvey.serve import embedding, happening, searching, standing, writing
 from resurvey.serve.embedder import UnembeddedError
-from resurvey.serve.embedding import UnknownModelError
 from resurvey.serve.gate import OPEN, Gate
 from resurvey.serve.logs import log
 from resurvey.serve.problems import NEXT, response, status_of
@@ -49,7 +48,7 @@ def make(service: Service) -> ASGIApp:
     app = FastAPI(
         title="Resurvey", version=__version__, description=ABOUT, docs_url=None, redoc_url=None, lifespan=alive
     )
-    for part in (searching, happening, embedding, standing):
+    for part in (searching, writing, happening, embedding, standing):
         app.include_router(part.routes(service))
     _errors(app)
     _document(app)
@@ -64,8 +63,9 @@ def _errors(app: FastAPI) -> None:
 
     @app.exception_handler(ResurveyError)
     async def wrong(request: Request, error: ResurveyError) -> Response:
-        status = 404 if isinstance(error, UnknownModelError) else status_of(error)
-        return response(status, error.problems, error.next or NEXT, path=request.url.path)
+        status = status_of(error)
+        more = SOON if status == 503 else None
+        return response(status, error.problems, error.next or NEXT, path=request.url.path, headers=more)
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:

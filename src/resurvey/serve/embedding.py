@@ -13,7 +13,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from resurvey.errors import Problem, ResurveyError
+from resurvey.errors import MissingError, Problem, ResurveyError
 from resurvey.protocols import Encoder, Kind
 from resurvey.search.engine import unit
 from resurvey.serve.embedder import TOGETHER, Embedder
@@ -63,10 +63,6 @@ def unknown(model: str, engine: Engine) -> Problem:
     return Problem("model", f"{model!r} is no model, there are {there}")
 
 
-class UnknownModelError(ResurveyError):
-    """A model that is not served."""
-
-
 def _models(service: Service) -> dict[str, Json]:
     engine, found = service.now(), {}
     for name, embedder in engine.spaces.items():
@@ -83,7 +79,7 @@ def _embedded(engine: Engine, body: EmbeddingsAsked) -> bytes:
     name, _, ending = body.model.partition(":")
     embedder = engine.spaces.get(name)
     if embedder is None or (ending and ending not in KINDS):
-        raise UnknownModelError([unknown(body.model, engine)], "GET /v1/models")
+        raise MissingError([unknown(body.model, engine)], "GET /v1/models")
     texts = [body.input] if isinstance(body.input, str) else body.input
     tokens = _checked(texts, body, embedder.encoder)
     if ending and body.input_type and KINDS[ending] != KINDS[body.input_type]:

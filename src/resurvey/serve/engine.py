@@ -17,14 +17,16 @@ from resurvey.opened import Opened
 from resurvey.promote.live import Live
 from resurvey.protocols import Encoder
 from resurvey.search.breaker import Breaker
+from resurvey.search.confidence import Assessor, Confidence
+from resurvey.search.corpus import Head
 from resurvey.search.fields import Fields
 from resurvey.search.recipe import words_alone
 from resurvey.search.trace import Trace, skipped
 from resurvey.serve.asking import Ask, Wanted, wanted
 from resurvey.serve.embedder import STAGE, Embedder, ServingVectors, UnembeddedError
-from resurvey.types import Json, Progress, Query, Ranking, silent
-from resurvey.use import recipe_of
-from resurvey.workspace import Workspace
+from resurvey.types import Hit, Json, Progress, Query, Ranking, silent
+from resurvey.use import assessor_of, recipe_of
+from resurvey.workspace import Workspace, digest
 
 LIVE = "live"
 ARMS = 8
@@ -41,6 +43,19 @@ class Arm:
     id: str
     root: Json
     fingerprint: str
+    assessor: Assessor
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one search found: hits with their probabilities, the filters in and around it, and by which candidate."""
+
+    arm: Arm
+    want: Wanted
+    hits: tuple[Hit, ...]
+    confidence: Confidence
+    withheld: int
+    """Hits left out because they are not probable enough."""
 
 
 class Engine:
@@ -50,7 +65,7 @@ class Engine:
         self.live = live
         self.opened_at = time.time()
         workspace = Workspace.open(root)  # read anew: settings may have changed
-        self.opened = Opened(workspace, progress)
+        self.opened = Opened(workspace, progress, live.snapshot)
         self.settings = workspace.settings
         self._told = told
         self._embedders: dict[str, Embedder] = {}
@@ -98,10 +113,17 @@ class Engine:
                 fingerprint = self.opened.builder.in_space(model_of(made["root"]) or "").encoder.fingerprint
                 kept = list(self._arms.items())[-ARMS:]
                 main = {self.live.candidate: self._arms[self.live.candidate]} if self._arms else {}
-                self._arms = {**main, **dict(kept), name: Arm(id, made["root"], fingerprint)}
+                arm = Arm(id, made["root"], fingerprint, assessor_of(self.opened, made))
+                self._arms = {**main, **dict(kept), name: arm}
             return self._arms[name]
 
-    def search(self, ask: Ask, trace: Trace) -> tuple[Arm, Wanted, Ranking]:
+    def found(self, head: Head | None) -> int:
+        """The newest version whose documents can be found; documents that are again as they were count as that."""
+        snapshot = self.opened.index.store.snapshot
+        same = head is not None and digest(head.key, snapshot.rule) == snapshot.key
+        return head.version if head is not None and same else snapshot.corpus
+
+    def search(self, ask: Ask, trace: Trace) -> Result:
         """The best documents for one query, by words alone where it cannot be embedded; the trace says so.
 
         Raises:
@@ -112,16 +134,26 @@ class Engine:
         arm = self.arm(ask.candidate)
         want = wanted(ask, arm.root, self.fields, self.settings)
         query = Query("q", ask.query)
+        changed = want.root is not arm.root
+        whole = self._found(query, arm.root, trace) if arm.assessor.calibration or not changed else None
+        ranking = (self._found(query, want.root, trace) if changed or whole is None else whole).top(ask.k)
+        shown = ranking.documents
+        confidence = arm.assessor.assess(query, whole or ranking, shown)
+        kept = confidence.kept(ask.min_confidence or 0.0)
+        hits = list(ranking)
+        return Result(arm, want, tuple(hits[place] for place in kept), confidence.at(kept), len(hits) - len(kept))
+
+    def _found(self, query: Query, root: Json, trace: Trace) -> Ranking:
+        """A tree's ranking, by words alone where the query cannot be embedded."""
         try:
-            found = self.opened.builder.node(want.root).search([query])
+            return self.opened.builder.node(root).search([query])[query.id]
         except UnembeddedError as error:
-            left, gone = words_alone(want.root)
+            left, gone = words_alone(root)
             trace.rewrites.clear()
             skipped(STAGE, str(error))
             for stage in gone:
                 skipped(stage, "it needs the query's vector")
-            found = self.opened.builder.node(left).search([query])
-        return arm, want, found["q"].top(ask.k)
+            return self.opened.builder.node(left).search([query])[query.id]
 
     def breakers(self) -> Iterator[tuple[str, Breaker]]:
         """The name and the breaker of all that may be late or down."""

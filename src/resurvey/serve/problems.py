@@ -6,17 +6,18 @@ Under /v1 the same object also has `error`, as clients of the OpenAI protocol re
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from starlette.responses import Response
 
-from resurvey.errors import Problem, ResurveyError
+from resurvey.errors import HeldError, MissingError, MixedError, Problem, ResurveyError
 from resurvey.types import Json
 
 TYPE = "application/problem+json"
 NEXT = "GET /openapi.json describes every request; docs/serve.md has examples"
 OPENAI = "/v1/"
+STATUSES: Mapping[type[ResurveyError], int] = {MissingError: 404, MixedError: 409, HeldError: 503}
 
 
 def body(status: int, problems: Sequence[Problem], next: str, path: str = "") -> Json:
@@ -52,10 +53,5 @@ def response(
 
 
 def status_of(error: ResurveyError) -> int:
-    """404 for what is not there, 409 for what does not fit what is there, 400 for all else."""
-    text = str(error)
-    if any(
-        " is no candidate" in problem.what or problem.what.startswith("is no candidate") for problem in error.problems
-    ):
-        return 404
-    return 409 if "do not mix" in text or "was made with encoder" in text else 400
+    """404 for what is not there, 409 for what does not fit what is there, 503 for what is busy, 400 for all else."""
+    return next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 400)

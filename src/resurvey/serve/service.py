@@ -17,12 +17,14 @@ from typing import TypeVar
 
 from resurvey.errors import Problem, ResurveyError
 from resurvey.promote.live import Live, live
+from resurvey.search.corpus import Head
 from resurvey.serve.engine import Engine
 from resurvey.serve.keys import Keyring
 from resurvey.serve.limits import Buckets
 from resurvey.serve.logs import log
 from resurvey.serve.metrics import Metrics
-from resurvey.workspace import Workspace
+from resurvey.serve.refreshing import Refresher
+from resurvey.workspace import HEAD, Workspace
 
 LOOK = 0.25
 """Seconds between two looks at what is live."""
@@ -57,10 +59,12 @@ class Service:
         """Why what is live by now does not answer yet."""
         self.failed: ResurveyError | None = None
         """Why nothing could be opened at all."""
+        self.refresher = Refresher(workspace.root, lambda: self.version)
         self.began = time.time()
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "search")
         self._aside = ThreadPoolExecutor(2, "aside")
         self._waiting = 0
+        self._head = workspace.index / HEAD
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
 
@@ -79,6 +83,11 @@ class Service:
             raise NotReadyError
         return self.engine
 
+    @property
+    def version(self) -> int:
+        """The newest version of the documents that can be found here; 0 before anything is opened."""
+        return self.engine.found(Head.read(self._head)) if self.engine else 0
+
     def start(self, failed: Callable[[], None] = lambda: None) -> None:
         """Open what is live and watch for what comes, in a thread of its own; `failed` is called where nothing opens."""
         self._watcher = threading.Thread(target=self._watch, args=(failed,), name="watch", daemon=True)
@@ -95,6 +104,7 @@ class Service:
     def close(self) -> None:
         """Stop watching, and let go of the threads."""
         self._stop.set()
+        self.refresher.close()
         if self._watcher is not None:
             self._watcher.join(LOOK * 4)
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -117,6 +127,13 @@ class Service:
         finally:
             self._waiting -= 1
             self.metrics.waiting.labels("requests").dec()
+
+    async def searchable(self, version: int) -> bool:
+        """Wait until a version can be found here, as long as a request may take; whether it can."""
+        until = time.monotonic() + self.seconds
+        while self.version < version and time.monotonic() < until and not self.refresher.trouble:
+            await asyncio.sleep(0.02)
+        return self.version >= version
 
     def look(self) -> bool:
         """Whether something else is live by now, and was opened."""
@@ -154,6 +171,9 @@ class Service:
             )
             failed()
             return
+        head = Head.read(self._head)
+        if head is not None and head.version > self.version:  # written, and never made searchable
+            self.refresher.ask(head.version)
         while not self._stop.wait(LOOK):
             now = self._stamp()
             if now == seen and not (self.trouble and time.monotonic() - tried > AGAIN):

@@ -117,6 +117,9 @@ class HitTold(BaseModel):
     rank: int
     id: str
     score: float
+    probability: float | None = Field(
+        description="That it is relevant, as calibrated for this candidate; null where nothing is known."
+    )
     title: str
     text: str = Field(description="The part of the text that holds most of the query's words.")
     metadata: dict[str, Any]
@@ -132,6 +135,18 @@ class Explained(BaseModel):
     milliseconds: dict[str, float] = Field(description="Every stage's own time.")
 
 
+class Sure(BaseModel):
+    """What is known about the answer as a whole; two claims that are kept apart."""
+
+    found: float | None = Field(description="Probability that any of the first ten hits is relevant.")
+    beyond: float | None = Field(description="Share of your own queries that are at least as far from the documents.")
+    not_covered: bool = Field(description="The query is off the map: hits are the nearest there are.")
+    may_be_missing: bool = Field(description="The answer may not be among the documents.")
+    claims: list[str] = Field(description="Both in words, where they hold.")
+    why: str | None = Field(description="Why there are no probabilities.")
+    withheld: int = Field(description="Hits left out for `min_confidence`.")
+
+
 class Found(BaseModel):
     """The answer to a search; `candidate`, `snapshot` and `fingerprint` are of one engine, never mixed."""
 
@@ -140,6 +155,7 @@ class Found(BaseModel):
     snapshot: int
     fingerprint: str = Field(description="Of the encoder in whose space was searched.")
     hits: list[HitTold]
+    confidence: Sure
     filters: list[FilterTold]
     skipped: list[Skipped]
     rewrites: list[str] = Field(description="What was searched besides the query.")
@@ -167,6 +183,42 @@ class ProblemList(BaseModel):
     error: dict[str, Any] | None = Field(
         None, description="The same under /v1, as clients of the OpenAI protocol read it."
     )
+
+
+class DocumentAsked(Asked):
+    """One document."""
+
+    id: Id
+    text: str = Field("", max_length=10_000_000)
+    title: str = Field("", max_length=100_000)
+    metadata: dict[str, Scalar] = Field(
+        {}, description="Flat fields to filter and boost by.", examples=[{"year": 2024}]
+    )
+
+
+class DocumentsAsked(Asked):
+    """A batch of documents, written whole or not at all."""
+
+    documents: list[DocumentAsked] = Field(min_length=1, max_length=MOST_DOCUMENTS)
+
+
+class DeletionsAsked(Asked):
+    """Documents to take out."""
+
+    ids: list[Id] = Field(min_length=1, max_length=MOST_DOCUMENTS)
+
+
+class Written(BaseModel):
+    """What a write did; all of it is on disk."""
+
+    version: int = Field(description="Grows with every write that changes something.")
+    added: int
+    updated: int
+    unchanged: int
+    deleted: int
+    missing: int = Field(description="Documents to take out that were not there.")
+    searchable: bool = Field(description="Whether searches find it by now.")
+    snapshot: int = Field(description="What searches look at now.")
 
 
 class EventAsked(Asked):

@@ -39,6 +39,7 @@ def routes(service: Service) -> APIRouter:
             service.metrics.open((name, breaker.open) for name, breaker in engine.breakers())
             waiting = sum(embedder.waiting for embedder in engine.spaces.values())
             service.metrics.waiting.labels("embedding").set(waiting)
+            service.metrics.unsearchable.set(service.refresher.behind)
         return Response(service.metrics.page(), media_type=TYPE)
 
     return router
@@ -48,14 +49,13 @@ def told(service: Service) -> Json:
     """What /health says."""
     engine = service.engine
     made_of = engine.made_of if engine else dict.fromkeys(("candidate", "snapshot", "fingerprint"))
-    status = (
-        "stopping" if service.draining else "opening" if engine is None else "troubled" if service.trouble else "ok"
-    )
+    trouble = [*service.trouble, *service.refresher.trouble]
+    status = "stopping" if service.draining else "opening" if engine is None else "troubled" if trouble else "ok"
     return {
         "status": status,
         **made_of,
         "documents": len(engine.opened.index.documents) if engine else None,
-        "trouble": [{"where": problem.where, "what": problem.what} for problem in service.trouble],
+        "trouble": [{"where": problem.where, "what": problem.what} for problem in trouble],
         "open_breakers": sorted({name for name, breaker in engine.breakers() if breaker.open}) if engine else [],
         "seconds": round(time.time() - service.began, 1),
     }
