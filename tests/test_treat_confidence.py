@@ -11,9 +11,9 @@ from resurvey.evaluate.calibration import auc
 from resurvey.search.builder import Builder
 from resurvey.search.confidence import UNJUDGED, judged
 from resurvey.search.memory import Judged
-from resurvey.search.signs import Words
+from resurvey.search.signs import NEARNESS, Words
 from resurvey.settings import Settings
-from resurvey.treat.confidence import calibrate, calibrated
+from resurvey.treat.confidence import calibrate, calibrated, covering
 from resurvey.treat.trial import Trial
 from resurvey.types import Query, Ranking, Run, Stage
 
@@ -103,6 +103,24 @@ def test_without_judgments_there_is_none_and_stand_ins_say_what_is_covered(
     far = judged(found, one(["d0", "d1"], [-8.0, -9.0]), facts)
     assert far.not_covered
     assert far.probabilities == (None, None)
+
+
+def test_words_of_stand_ins_do_not_say_what_is_covered_and_those_of_judged_queries_do(
+    planted: Callable[[float], Planted],
+) -> None:
+    trial, run = planted(0.0)
+    assert "known words" in calibrated(trial, {}, run)[0].cover.names
+    trial.groups = ("title",) * QUERIES
+    assert calibrated(trial, {}, run)[0].cover.names == ("best cosine", "tenth cosine")
+    assert covering([{"known words": 0.5}, {"known words": 0.7}], NEARNESS).names == ("known words",)
+
+
+def test_a_stage_that_only_some_rankings_carry_is_not_missed_in_others(planted: Callable[[float], Planted]) -> None:
+    trial, run = planted(0.0)
+    first = run["q0"]
+    spoken = Ranking(first.documents, first.scores, {**first.stages, "rewrite": first.stages["dense"]})
+    found = calibrated(trial, {}, Run("some", {**run.rankings, "q0": spoken}))[0]
+    assert found.stages == ("dense",)
 
 
 def test_where_every_query_found_its_answer_the_next_one_is_not_certain_to(

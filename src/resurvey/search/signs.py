@@ -62,6 +62,8 @@ class Words:
 
 COVERING = ("known words", "best cosine", "tenth cosine", "best matched", "tenth matched", "overlap")
 """Names of what tells a query that the corpus covers from a foreign one."""
+NEARNESS = ("best cosine", "tenth cosine")
+"""The same without judgments: stand-in queries have their words from the corpus, so what words say of real ones is a lie."""
 HIT = (
     "place", "standing", "share", "behind", "ahead", "score", "cosine", "matched", "dense place", "lexical place",
     "other places", "agreeing",

@@ -16,7 +16,7 @@ from resurvey.evaluate.calibration import calibration, coverage_risk
 from resurvey.search.confidence import UNJUDGED, WHOLE, Calibration, Cover, found_of, whole
 from resurvey.search.logistic import Logistic, columns, fit, sigmoid
 from resurvey.search.recipe import node_key
-from resurvey.search.signs import COVERING, FIRST, HIT, Facts, Words, of_hits, of_query
+from resurvey.search.signs import COVERING, FIRST, HIT, NEARNESS, Facts, Words, of_hits, of_query
 from resurvey.treat.trial import Trial
 from resurvey.types import Bools, Doubles, Ints, Json, Ranking, Run, to_json
 
@@ -67,8 +67,10 @@ def calibrated(trial: Trial, root: Json, run: Run) -> tuple[Calibration, Json]:
     words = Words(trial.index)
     facts = [words.facts(query) for query in trial.queries]
     rankings = [run[query.id] for query in trial.queries]
-    cover = covering([of_query(ranking, known) for ranking, known in zip(rankings, facts, strict=True)])
-    stages = tuple(sorted(set[str]().union(*(ranking.stages for ranking in rankings))))
+    signs = [of_query(ranking, known) for ranking, known in zip(rankings, facts, strict=True)]
+    cover = covering(signs, NEARNESS if trial.standin else COVERING)
+    carried = [set(ranking.stages) for ranking in rankings if len(ranking)]
+    stages = tuple(sorted(set.intersection(*carried))) if carried else ()  # a rewrite may have nothing to say
     found = Calibration(node_key(root), stages, len(rankings), cover, None, None, UNJUDGED)
     if trial.standin:
         return found, {"queries": len(rankings), "why": UNJUDGED}
@@ -82,9 +84,10 @@ def calibrated(trial: Trial, root: Json, run: Run) -> tuple[Calibration, Json]:
     return replace(found, hits=hits, found=answer, why=""), _measured(judged, groups)
 
 
-def covering(signs: Sequence[dict[str, float]]) -> Cover:
-    """Where the signs of held-out queries lie."""
-    names = tuple(name for name in COVERING if any(name in one for one in signs))
+def covering(signs: Sequence[dict[str, float]], among: Sequence[str]) -> Cover:
+    """Where the signs of held-out queries lie: some of them, or all where the recipe has none of these."""
+    names = tuple(name for name in among if any(name in one for one in signs))
+    names = names or tuple(name for name in COVERING if any(name in one for one in signs))
     table = columns(signs, names)
     means = np.nanmean(table, axis=0)
     spreads = np.maximum(np.nanstd(table, axis=0), 1e-6)
