@@ -181,6 +181,9 @@ def test_a_narrow_spread_is_levelled_with_the_rank_and_with_what_scores_tell(
     assert told.level == level
     assert says in told.reading
     assert bool(told.suggests) == (level == "confirmed")
+    between = finding("R10-spread", 0.1, Interval(0.09, 0.11), "Narrow.", effective_rank=float(rank), directions=384)
+    separated = None if auc is None else finding("R10-separation", auc, Interval(auc, auc), "")
+    assert together(between, separated).level == ("unknown" if level == "confirmed" else level)
     wide = finding("R10-spread", 0.3, Interval(0.29, 0.31), "Wide.", effective_rank=2.0, directions=384)
     assert together(wide, None) == wide
 

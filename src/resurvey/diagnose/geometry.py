@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import bootstrap
 
-from resurvey.diagnose.levels import ILL, band, finding
+from resurvey.diagnose.levels import band, finding
 from resurvey.types import Doubles, Finding, Floats, Interval, Ints
 
 PAIRS, MORE = 1000, 20_000
@@ -86,8 +86,9 @@ def together(spread: Finding, separation: Finding | None) -> Finding:
     vectors use few directions, or where scores do not tell relevant documents apart; without judged queries the latter
     is not known.
     """
-    if spread.level not in ILL:
-        return spread
+    widest = spread.interval.high if spread.interval else spread.value
+    if widest is None or band(spread.id).level(widest) == "healthy":
+        return spread  # what lies between the two ill bands is narrow, whichever it is
     rank, most = spread.evidence["effective_rank"], spread.evidence["directions"]
     used = f"{rank:.0f} of {most} directions are used"
     if rank < COLLAPSED * most:

@@ -162,4 +162,5 @@ def _more(queries: int, needed: float, of: str) -> str:
     if not needed:
         return ""
     more = math.ceil(needed - queries - 1e-6) if math.isfinite(needed) else MOST
-    return f"; about {max(1, more):,} more {of} would tell" if more < MOST else "; it lies on a threshold"
+    told = float(f"{max(1, more):.3g}")
+    return f"; about {told:,.0f} more {of} would tell" if more < MOST else "; it lies on a threshold"
