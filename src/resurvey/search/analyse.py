@@ -21,7 +21,9 @@ from resurvey.search import language as languages_of
 from resurvey.search.language import check, languages, stop_words
 from resurvey.workspace import digest, file_digest
 
-__all__ = ["analysed", "fingerprint", "identifiers", "is_literal", "languages", "literals", "tokens", "words"]
+__all__ = [
+    "analysed", "fingerprint", "identifiers", "is_literal", "languages", "literals", "marked", "tokens", "words",
+]  # fmt: skip
 
 WORD = re.compile(r"\w+")
 TOKEN = re.compile(r"[^\s\"'“”‘’`,;:()\[\]{}<>|!?]+")
@@ -146,6 +148,13 @@ def analysed(texts: Sequence[str], language: str) -> tuple[list[str], list[str]]
     """Each text's words and each text's identifiers, joined by spaces: the two columns that the store indexes."""
     read = [_analyser(language).read(text) for text in texts]
     return [stems for stems, _ in read], [codes for _, codes in read]
+
+
+def marked(pieces: Sequence[str], stems: frozenset[str], language: str) -> list[bool]:
+    """Which pieces of a text between spaces hold one of these stems; a microsecond for ten of them."""
+    read = _analyser(language)
+    held = (read[piece.lower()][0] for piece in pieces)
+    return [found in stems or (" " in found and not stems.isdisjoint(found.split(" "))) for found in held]
 
 
 def tokens(text: str) -> list[str]:

@@ -5,11 +5,10 @@ Knows engines, texts and records; knows nothing about HTTP.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from time import perf_counter
 
-from resurvey.search.analyse import identifiers, words
+from resurvey.search.analyse import identifiers, marked, words
 from resurvey.search.confidence import rounded
 from resurvey.search.recipe import describe
 from resurvey.search.store import IDENTIFIERS, WORDS
@@ -22,7 +21,6 @@ SNIPPET = 32
 """Words of a document's text that are sent."""
 READ = 4_000
 """Characters of a text in which its snippet is looked for."""
-WORD = re.compile(r"\S+")
 
 
 def answer(engine: Engine, ask: Ask, id: str, trace: Trace) -> Json:
@@ -114,16 +112,13 @@ def matched(query: str, document: Document, language: str) -> Json:
 
 def snippet(text: str, asked: frozenset[str], language: str) -> str:
     """The few words of a text around those that were asked for; its beginning where it has none of them."""
-    spans = [found.span() for found in WORD.finditer(text, 0, READ)]
-    if not spans:
-        return ""
-    first = 0
-    if len(spans) > SNIPPET:
-        read = {piece: not asked.isdisjoint(words(piece, language)) for piece in {text[a:b] for a, b in spans}}
-        first = _densest([read[text[a:b]] for a, b in spans])
-    last = min(len(spans), first + SNIPPET)
-    more = last < len(spans) or spans[-1][1] < len(text.rstrip())
-    return f"{'… ' if first else ''}{text[spans[first][0] : spans[last - 1][1]]}{' …' if more else ''}"
+    pieces = text[:READ].split()
+    if len(pieces) <= SNIPPET and len(text) <= READ:
+        return " ".join(pieces)
+    first = _densest(marked(pieces, asked, language))
+    last = min(len(pieces), first + SNIPPET)
+    more = last < len(pieces) or len(text) > READ
+    return f"{'… ' if first else ''}{' '.join(pieces[first:last])}{' …' if more else ''}"
 
 
 def _densest(hits: Sequence[bool]) -> int:
@@ -131,7 +126,7 @@ def _densest(hits: Sequence[bool]) -> int:
     best, most = 0, 0
     for place in (place for place, hit in enumerate(hits) if hit):
         first = max(0, min(place - 4, len(hits) - SNIPPET))
-        count = sum(hits[first : first + SNIPPET])
+        count = hits[first : first + SNIPPET].count(True)
         if count > most:
             best, most = first, count
     return best
