@@ -169,13 +169,15 @@ class Opened:
         """The index of the corpus as it is now, or of the snapshot that was asked for.
 
         Raises:
-            ResurveyError: when documents would be split and the settings forbid it.
+            ResurveyError: when documents would be split and the settings forbid it, or the snapshot is of another encoder.
         """
         from resurvey.search.index import index_at
+        from resurvey.search.snapshots import refuse_other
 
         documents = self._store.documents()
         if tuple(documents) != self.collection.documents:  # written between two looks
             self.__dict__["collection"] = self._with(documents)
+        refuse_other(self._store.snapshot, self.encoder, self.workspace.root)
         index = index_at(self.workspace.index, self._store, documents, self.encoder, self.settings)
         long = index.cut.long_documents
         if long and self.settings.text("rechunk") == "never":

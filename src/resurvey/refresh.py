@@ -11,7 +11,7 @@ from __future__ import annotations
 from resurvey.opened import Opened
 from resurvey.promote.live import REFRESH, Live, live, switch
 from resurvey.search.corpus import Head
-from resurvey.search.snapshots import building
+from resurvey.search.snapshots import building, refuse_other
 from resurvey.search.store import snapshots
 from resurvey.types import Progress, Query, silent
 from resurvey.upkeep import tidy
@@ -26,12 +26,16 @@ def refresh(workspace: Workspace, progress: Progress = silent) -> Live | None:
     """Make acknowledged writes searchable in what is live; None when nothing is live, or nothing is new.
 
     Raises:
-        ResurveyError: when the live recipe cannot be built any more, or another command builds and does not end.
+        ResurveyError: when what is live was made with another encoder than is there now, its recipe cannot be built
+            any more, or another command builds and does not end.
     """
     now = live(workspace)
     if now is None or _current(workspace, now):
         return None
     opened = Opened(workspace, progress)
+    for snapshot in snapshots(workspace.index):
+        if snapshot.number == now.snapshot:
+            refuse_other(snapshot, opened.encoder, workspace.root)  # before anything is embedded
     number = opened.index.store.snapshot.number
     if number == now.snapshot:
         return None

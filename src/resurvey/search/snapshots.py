@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from resurvey.data.chunk import cut
-from resurvey.protocols import Tokenizer
+from resurvey.errors import Problem, ResurveyError
+from resurvey.protocols import Encoder, Tokenizer
 from resurvey.search.analyse import fingerprint
 from resurvey.search.corpus import Corpus, Head
 from resurvey.search.store import (
@@ -124,9 +125,25 @@ def advance(corpus: Corpus, head: Head, placed: Placed, rule: Rule, *, anew: boo
             parts = cut([document for _, document in placed], rule.encoder, rule.tokens)
             passages = corpus.tables.create(PASSAGES, passage_table(placed, parts, language), COLUMNS)
         versions = {DOCUMENTS: head.at, PASSAGES: passages}
-        made = Snapshot(next_number(folder), key, versions, language, texts, rule.key, rule.budget, head.version)
+        about = (language, texts, rule.key, rule.budget, head.version, rule.name)
+        made = Snapshot(next_number(folder), key, versions, *about)
         publish(folder, made)
         return made
+
+
+def refuse_other(snapshot: Snapshot, encoder: Encoder, root: Path) -> None:
+    """Refuse to read or follow a snapshot with another encoder, as many dimensions as it may have.
+
+    Raises:
+        ResurveyError: when the snapshot was made with another one, or with the same one before its weights changed.
+    """
+    if snapshot.encoder in ("", encoder.fingerprint):
+        return
+    what = (
+        f"snapshot {snapshot.number} holds vectors of encoder {snapshot.encoder[:12]}, and {encoder.name} is now "
+        f"{encoder.fingerprint[:12]}: another model, or its weights, prompts or precision have changed; their spaces do not mix"
+    )
+    raise ResurveyError([Problem(str(root), what)], f"put that encoder back, or resurvey run {root} makes all anew")
 
 
 def publish(folder: Path, made: Snapshot) -> None:

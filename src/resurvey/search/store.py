@@ -58,6 +58,8 @@ class Snapshot:
     rule: str = ""
     budget: int = 0
     corpus: int = 0
+    encoder: str = ""
+    """Fingerprint of the encoder that cut the documents, in whose space their vectors are."""
 
     def write(self, folder: Path) -> None:
         """Publish it."""
@@ -65,6 +67,7 @@ class Snapshot:
             "number": self.number, "key": self.key, "texts": self.texts, "rule": self.rule,
             "versions": {name: [at.table, at.number] for name, at in self.versions.items()},
             "language": self.language, "budget": self.budget, "corpus": self.corpus,
+            "encoder": self.encoder,
         }  # fmt: skip
         write_json(folder / "snapshots" / f"{self.number}.json", facts)
 
@@ -88,8 +91,8 @@ def read_snapshot(path: Path) -> Snapshot | None:
     if "texts" not in facts:
         return None
     versions = {name: Version(*at) for name, at in facts["versions"].items()}
-    rest = (facts[name] for name in ("language", "texts", "rule", "budget", "corpus"))
-    return Snapshot(facts["number"], facts["key"], versions, *rest)
+    rest = {name: facts[name] for name in ("language", "texts", "rule", "budget", "corpus")}
+    return Snapshot(facts["number"], facts["key"], versions, **rest, encoder=str(facts.get("encoder", "")))
 
 
 def next_number(folder: Path) -> int:
