@@ -14,10 +14,11 @@ import pytest
 
 from resurvey import loop
 from resurvey.cli.faults import message_for
+from resurvey.data.incoming import checked, documents_of
 from resurvey.data.read import Sources, beir
 from resurvey.errors import ResurveyError
 from resurvey.search import corpus as module
-from resurvey.search.corpus import Change, Corpus, checked, current, documents_of
+from resurvey.search.corpus import Change, Corpus, current
 from resurvey.search.tables import FEW, held
 from resurvey.types import Document
 from resurvey.workspace import Workspace

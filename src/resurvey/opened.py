@@ -59,7 +59,7 @@ class Opened:
         return current(self.workspace, self.brought)
 
     def _with(self, documents: Sequence[Document]) -> Collection:
-        from resurvey.search.corpus import with_documents
+        from resurvey.data.collection import with_documents
 
         return with_documents(self.brought, documents)
 

@@ -44,7 +44,8 @@ def add(
 ) -> None:
     """Add documents, or replace those whose ids are there; `resurvey run` or `refresh` makes them searchable."""
     from resurvey.data.columns import mapped
-    from resurvey.search.corpus import Corpus, documents_of
+    from resurvey.data.incoming import documents_of
+    from resurvey.search.corpus import Corpus
 
     with opened(root) as workspace:
         change = Corpus(workspace).upsert(documents_of(corpus.expanduser(), mapped(columns or [])))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection as Collection_
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -122,6 +122,27 @@ def save(collection: Collection, folder: Path, sources: Sources) -> Json:
     }
     write_json(folder / MANIFEST, manifest)
     return manifest
+
+
+def with_documents(collection: Collection, documents: Sequence[Document]) -> Collection:
+    """The collection over other documents; judgments, runs and answers about those that are missing go."""
+    there = {document.id for document in documents}
+    lost = sum(d not in there for part in collection.qrels.values() for grades in part.values() for d in grades)
+    told = f" {lost} judgments name documents that are gone, and count no longer." if lost else ""
+    return replace(
+        collection,
+        documents=tuple(documents),
+        qrels={
+            split: {query: {d: g for d, g in grades.items() if d in there} for query, grades in part.items()}
+            for split, part in collection.qrels.items()
+        },
+        runs={
+            name: {query: {d: s for d, s in found.items() if d in there} for query, found in run.items()}
+            for name, run in collection.runs.items()
+        },
+        answers=tuple(replace(a, passages=tuple(p for p in a.passages if p in there)) for a in collection.answers),
+        statement=collection.statement + told,
+    )
 
 
 def without(folder: Path, gone: Collection_[str]) -> None:

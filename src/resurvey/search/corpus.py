@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,13 +18,11 @@ from typing import Any
 import pyarrow as pa
 
 from resurvey.data import collection as brought
-from resurvey.data.collection import Collection
-from resurvey.data.lines import Problems, shown
-from resurvey.data.read import Sources, read
-from resurvey.data.records import SURROGATE, identifier, text
+from resurvey.data.collection import Collection, with_documents
+from resurvey.data.incoming import checked
 from resurvey.errors import Problem, ResurveyError
 from resurvey.search.tables import Tables, Version, held
-from resurvey.types import Document, Scalar
+from resurvey.types import Document
 from resurvey.workspace import HEAD, WRITER, Workspace, canonical, digest, read_json, write_json
 
 PATIENCE = 5.0
@@ -284,42 +281,6 @@ def current(workspace: Workspace, whole: Collection | None = None) -> Collection
     return found if head is None else with_documents(found, Corpus(workspace).at(head.at))
 
 
-def with_documents(collection: Collection, documents: Sequence[Document]) -> Collection:
-    """The collection over other documents; judgments, runs and answers about those that are missing go."""
-    there = {document.id for document in documents}
-    lost = sum(d not in there for part in collection.qrels.values() for grades in part.values() for d in grades)
-    told = f" {lost} judgments name documents that are gone, and count no longer." if lost else ""
-    return replace(
-        collection,
-        documents=tuple(documents),
-        qrels={
-            split: {query: {d: g for d, g in grades.items() if d in there} for query, grades in part.items()}
-            for split, part in collection.qrels.items()
-        },
-        runs={
-            name: {query: {d: s for d, s in found.items() if d in there} for query, found in run.items()}
-            for name, run in collection.runs.items()
-        },
-        answers=tuple(replace(a, passages=tuple(p for p in a.passages if p in there)) for a in collection.answers),
-        statement=collection.statement + told,
-    )
-
-
-def documents_of(path: Path, columns: Mapping[str, str]) -> tuple[Document, ...]:
-    """The documents in a file or folder, which must say their ids.
-
-    Raises:
-        ResurveyError: with all that is wrong with the file, or where rows have no ids of their own.
-    """
-    found = read(Sources(corpus=path, columns=columns))
-    if any("the row's number" in roles.get("id", "") for roles in found.columns.values()):
-        raise ResurveyError(
-            [Problem(str(path), "has no column of ids, so its rows would replace documents 1, 2, 3 …")],
-            "give every row an id, or name its column: --map corpus.id=COLUMN",
-        )
-    return found.documents
-
-
 def begun(tables: Tables, placed: Sequence[tuple[int, Document]], version: int) -> Head:
     """A new table of these documents as a head that is not acknowledged yet."""
     at = tables.create(KIND, document_table(placed))
@@ -345,42 +306,6 @@ def document_table(placed: Sequence[tuple[int, Document]]) -> pa.Table:
 def read_rows(rows: pa.Table) -> list[tuple[int, Document]]:
     """What `document_table` made, in the order of the rows given."""
     return [(r["row"], Document(r["id"], r["text"], r["title"], json.loads(r["metadata"]))) for r in rows.to_pylist()]
-
-
-def checked(documents: Sequence[Document]) -> list[Document]:
-    """The documents as files would have brought them.
-
-    Raises:
-        ResurveyError: with every problem of every document, by its place in the batch.
-    """
-    problems = Problems()
-    found: dict[str, Document] = {}
-    for place, document in enumerate(documents, start=1):
-        id = identifier("id", document.id, KIND, place, problems)
-        title, body = (text(name, getattr(document, name), KIND, place, problems) for name in ("title", "text"))
-        if not title and not body:
-            problems.add(KIND, place, f"document {shown(document.id)} has neither title nor text")
-        fields = _fields(document.metadata, place, problems)
-        if id is not None and id in found:
-            problems.add(KIND, place, f"document id {shown(id)} is in this batch already")
-        elif id is not None:
-            found[id] = Document(id, body, title, fields)
-    problems.stop("mend them and send the batch again; nothing was written")
-    return list(found.values())
-
-
-def _fields(metadata: object, place: int, problems: Problems) -> dict[str, Scalar]:
-    if not isinstance(metadata, Mapping):
-        problems.add(KIND, place, f"`metadata` is {shown(metadata)}, must be an object")
-        return {}
-    for name, value in metadata.items():
-        if not isinstance(name, str) or SURROGATE.search(name) or (isinstance(value, str) and SURROGATE.search(value)):
-            problems.add(KIND, place, f"field {shown(name)} holds half of a surrogate pair, which is no character")
-        elif not isinstance(value, str | int | float | bool):
-            problems.add(KIND, place, f"field {shown(name)} is {shown(value)}, must be a text, a number, true or false")
-        elif isinstance(value, float) and not math.isfinite(value):
-            problems.add(KIND, place, f"field {shown(name)} is {value}, must be a finite number")
-    return dict(metadata)
 
 
 def _differs(one: Document, other: Document) -> bool:
