@@ -136,6 +136,7 @@ def test_requests_that_come_while_others_are_embedded_are_embedded_together() ->
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(embedder.vectors, ["a"], "query")
         while not slow.batches:
+            assert not first.done(), first.exception()
             time.sleep(0.001)
         rest = [pool.submit(embedder.vectors, ["b" * size], "query") for size in range(2, 8)]
         while embedder.waiting < 6:

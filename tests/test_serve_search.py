@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from starlette.testclient import TestClient
 from resurvey import use
 from resurvey.promote.live import Live, switch
 from resurvey.search.ranker import EXPECTED
+from resurvey.serve import engine as engine_of
 from resurvey.serve.answering import snippet
 from resurvey.session import Session
 from resurvey.types import Document
@@ -83,6 +85,9 @@ def test_other_candidates_answer_over_the_same_snapshot(asks: TestClient) -> Non
         told = asks.post("/search", json={"query": "pump", "candidate": name}).json()
         assert (told["candidate"], told["snapshot"]) == (name, 1)
     assert asks.post("/search", json={"query": "pump"}).json()["candidate"] == "rrf"
+    unjudged = asks.post("/search", json={"query": "pump", "min_confidence": 0.5})
+    assert unjudged.status_code == 400
+    assert unjudged.json()["problems"][0]["where"] == "min_confidence"
 
 
 def test_what_a_query_states_is_shown_applied_or_left_alone_and_taken_away_by_name(asks: TestClient) -> None:
@@ -105,8 +110,13 @@ def test_what_a_query_states_is_shown_applied_or_left_alone_and_taken_away_by_na
     assert {one["name"]: one["applied"] for one in freed["filters"]}["price < 100"] is False
     assert told(constraints="off")["filters"] == []
     impossible = asks.post("/search", json={"query": "pump over $900", "constraints": "apply"}).json()
-    assert [one["why"] for one in impossible["filters"]] == ["no document passes it"]
+    assert [one["why"] for one in impossible["filters"]] == ["no document would be left"]
     assert impossible["hits"]
+    beside = asks.post(
+        "/search", json={"query": "pump from CDC", "filter": "source = 'WHO'", "constraints": "apply"}
+    ).json()
+    assert [(one["name"], one["applied"]) for one in beside["filters"]] == [("filter", True), ("source = 'CDC'", False)]
+    assert beside["hits"]
 
 
 def test_only_what_holds_is_found_and_nothing_that_was_replaced(
@@ -157,6 +167,16 @@ def test_an_explanation_has_every_stage_the_shared_words_and_what_the_ranker_mad
     switch(Workspace.open(root), Live(ranked, 1), "test")
     with client(root) as asks:
         told = asks.post("/search", json={"query": "replace valve P0-100", "explain": True}).json()
+        sure = asks.post("/search", json={"query": "replace valve P0-100", "min_confidence": 0.5})
+        narrowed = asks.post("/search", json={"query": "replace valve P0-100", "filter": "year >= 2001"}).json()
+    probabilities = {hit["id"]: hit["probability"] for hit in told["hits"]}
+    assert told["confidence"]["why"] is None
+    assert probabilities["d0"] > 0.5 > told["hits"][-1]["probability"]
+    assert [hit["id"] for hit in sure.json()["hits"]] == [id for id, one in probabilities.items() if one >= 0.5]
+    assert sure.json()["confidence"]["withheld"] == len(probabilities) - len(sure.json()["hits"])
+    assert {hit["id"]: hit["probability"] for hit in narrowed["hits"]}.items() >= {
+        id: one for id, one in probabilities.items() if id in ("d1", "d2", "d3")
+    }.items()  # a filter moves no probability
     assert told["candidate"] == ranked
     assert {"dense", "lexical", "embedding", "ranker"} <= set(told["explain"]["milliseconds"])
     for hit in told["hits"]:
@@ -167,6 +187,21 @@ def test_an_explanation_has_every_stage_the_shared_words_and_what_the_ranker_mad
         assert {"words", "meaning", EXPECTED} <= set(why["contributions"])
     first = next(hit for hit in told["hits"] if hit["id"] == "d0")
     assert first["explain"]["matched"] == {"words": ["valve", "P0-100"], "codes": ["p0-100", "p0100"]}
+
+
+def test_what_was_made_with_another_encoder_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = engine_of.recipe_of
+
+    def foreign(opened: Any, name: str) -> tuple[str, Any]:
+        id, made = named(opened, name)
+        return id, {**made, "encoder": {**made["encoder"], "fingerprint": "another"}} if name == "base" else made
+
+    monkeypatch.setattr(engine_of, "recipe_of", foreign)
+    with client(root) as asks:
+        refused = asks.post("/search", json={"query": "pump", "candidate": "base"})
+    assert refused.status_code == 409
+    assert "spaces do not mix" in refused.json()["detail"]
+    assert refused.json()["next"]
 
 
 def test_a_query_is_embedded_once_and_nothing_of_it_is_kept(asks: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

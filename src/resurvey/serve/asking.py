@@ -99,7 +99,8 @@ def wanted(ask: Ask, root: Json, fields: Fields, settings: Settings) -> Wanted:
     problems += boost_problems(boosts, fields)
     if problems:
         raise ResurveyError(problems, "GET /openapi.json describes every part of a request; docs/serve.md has examples")
-    found += _stated(ask, fields, ask.constraints or settings.text("query_constraints"))
+    left = Wanted(root, tuple(found)).where
+    found += _stated(ask, fields, ask.constraints or settings.text("query_constraints"), left)
     if boosts:
         root = boosted(root, _by_field(boosts))
     made = Wanted(root, tuple(found))
@@ -161,10 +162,15 @@ def _removable(name: str, where: Filter, source: str, ask: Ask, words: str = "")
     return Restriction(name, where, source, not off, words, "taken away" if off else "")
 
 
-def _stated(ask: Ask, fields: Fields, how: str) -> Iterator[Restriction]:
-    """What the query itself says, as filters: alternatives where several fields or values are meant by the same words."""
+def _stated(ask: Ask, fields: Fields, how: str, left: str) -> Iterator[Restriction]:
+    """What the query itself says, as filters: alternatives where several fields or values are meant by the same words.
+
+    Args:
+        left: the filters that hold already; what would leave nothing beside them is not applied.
+    """
     if how == OFF:
         return
+    passing = mask(parse(left), fields) if left and how == APPLIED else None
     for group in _groups(constraints(ask.query, fields)):
         tests = list(dict.fromkeys(one.where for one in group))
         where = tests[0] if len(tests) == 1 else Some(tuple(tests))
@@ -174,10 +180,11 @@ def _stated(ask: Ask, fields: Fields, how: str) -> Iterator[Restriction]:
             yield Restriction(str(where), where, "query", applied=False, words=said, why="taken away")
         elif how == SHOWN:
             yield Restriction(str(where), where, "query", applied=False, words=said, why="only shown")
-        elif not mask(where, fields).any():
-            yield Restriction(str(where), where, "query", applied=False, words=said, why="no document passes it")
         else:
-            yield Restriction(str(where), where, "query", applied=True, words=said)
+            now = mask(where, fields) if passing is None else mask(where, fields) & passing
+            passing = now if now.any() else passing
+            why = "" if now.any() else "no document would be left"
+            yield Restriction(str(where), where, "query", applied=not why, words=said, why=why)
 
 
 def _groups(found: Sequence[Constraint]) -> list[list[Constraint]]:
