@@ -61,6 +61,9 @@ def test_a_size_that_finds_more_is_found_and_taken_only_when_asked(session: Sess
     assert small["against present"]["difference"] == pytest.approx(small["dense"] - present["dense"])
     assert small["against present"]["p_corrected"] >= small["against present"]["p"]
     assert "against present" not in present
+    both = small["both against present"]
+    assert both["difference"] == pytest.approx(small["both"] - present["both"])
+    assert both["interval"]["low"] <= both["difference"] <= both["interval"]["high"]
     path = session.workspace.root / "resurvey.toml"
     before = path.read_text()
     assert chunking.adopt(session, {**facts, "best": None}) is False
@@ -86,6 +89,14 @@ def test_a_size_that_is_no_better_is_not_adopted(session: Session) -> None:
 
 def test_without_sizes_what_the_encoder_reads_is_halved(session: Session) -> None:
     assert chunking.sizes_of(session, []) == [250, 500, 1000]
+
+
+def test_a_size_hardly_different_from_the_present_one_is_not_embedded(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bag, "max_tokens", 508)  # its halves are 254 and 127
+    assert chunking.sizes_of(session, []) == [127, 250, 508]
+    assert chunking.sizes_of(session, [245]) == [245, 250], "what is named is compared"
 
 
 def test_sizes_that_cannot_be_are_all_named_at_once(session: Session) -> None:

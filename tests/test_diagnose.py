@@ -11,7 +11,7 @@ import pytest
 
 from resurvey.diagnose import levels
 from resurvey.diagnose.examine import Patient, examine
-from resurvey.diagnose.geometry import effective_rank, random_pairs, rogue_finding, spread_finding
+from resurvey.diagnose.geometry import effective_rank, random_pairs, rogue_finding, spread_finding, together
 from resurvey.diagnose.hubness import hub_finding
 from resurvey.diagnose.levels import BANDS, Band, band, finding
 from resurvey.diagnose.retrieval import narrowness, rare_queries, retrieval_findings
@@ -89,6 +89,10 @@ def test_an_interval_around_a_whole_band_is_unknown_although_both_ends_are_named
 def test_how_many_more_queries_would_tell_follows_the_square_root_law() -> None:
     found = finding("R19-quality", 0.65, Interval(0.55, 0.75), "Read.", queries=50)
     assert found.reading == "Read. The interval spans more than one level; about 150 more queries would tell."
+    words = finding("R14-corpus", 2.4, Interval(1.8, 3.0), "Read.", queries=100, of="documents")
+    assert words.reading.endswith("about 125 more documents would tell.")
+    exact = finding("R19-quality", 0.65, Interval(0.55, 0.75), "Read.", queries=50, needed=70)
+    assert exact.reading.endswith("about 20 more queries would tell.")
     on_it = finding("R19-quality", 0.6001, Interval(0.5, 0.7), "Read.", queries=50)
     assert on_it.reading.endswith("; it lies on a threshold.")
 
@@ -138,6 +142,13 @@ def test_random_directions_spread_by_the_root_of_the_dimensions() -> None:
     assert found.evidence["effective_rank"] == pytest.approx(64, rel=0.05)
 
 
+def test_more_pairs_are_drawn_where_a_thousand_leave_the_level_open() -> None:
+    vectors = unit(np.random.default_rng(1).normal(size=(3000, 97)))  # spread by 0.1015
+    found = spread_finding(vectors, SEED)
+    assert (found.evidence["pairs"], found.level) == (20_000, "suspect")
+    assert spread_finding(unit(np.random.default_rng(1).normal(size=(3000, 64))), SEED).evidence["pairs"] == 1000
+
+
 def test_a_narrow_cone_is_confirmed_and_centring_suggested() -> None:
     rows = np.random.default_rng(1).normal(size=(500, 32)) * 0.05
     rows[:, 0] += 1
@@ -146,6 +157,35 @@ def test_a_narrow_cone_is_confirmed_and_centring_suggested() -> None:
     assert found.value < 0.05
     assert (found.level, found.suggests) == ("confirmed", "center")
     assert found.evidence["mean"] > 0.85
+
+
+@pytest.mark.parametrize(
+    ("rank", "auc", "level", "says"),
+    [
+        (20, 0.99, "confirmed", "only 20 of 384 directions are used"),
+        (
+            100,
+            0.99,
+            "healthy",
+            "Nor is it one here: 100 of 384 directions are used, and relevant documents stand above",
+        ),
+        (100, 0.9, "confirmed", "It may be one here: relevant documents stand above random ones 90 %"),
+        (100, None, "unknown", "judged queries would tell"),
+    ],
+)
+def test_a_narrow_spread_is_levelled_with_the_rank_and_with_what_scores_tell(
+    rank: int, auc: float | None, level: str, says: str
+) -> None:
+    narrow = finding("R10-spread", 0.05, Interval(0.04, 0.06), "Narrow.", effective_rank=float(rank), directions=384)
+    told = together(narrow, None if auc is None else finding("R10-separation", auc, Interval(auc, auc), ""))
+    assert told.level == level
+    assert says in told.reading
+    assert bool(told.suggests) == (level == "confirmed")
+    between = finding("R10-spread", 0.1, Interval(0.09, 0.11), "Narrow.", effective_rank=float(rank), directions=384)
+    separated = None if auc is None else finding("R10-separation", auc, Interval(auc, auc), "")
+    assert together(between, separated).level == ("unknown" if level == "confirmed" else level)
+    wide = finding("R10-spread", 0.3, Interval(0.29, 0.31), "Wide.", effective_rank=2.0, directions=384)
+    assert together(wide, None) == wide
 
 
 def test_a_rogue_dimension_is_found_named_and_taken_away_by_centring() -> None:
@@ -247,12 +287,24 @@ def planted(lists: int, hub_in: int, hubs: Sequence[str] = ("d0",)) -> Run:
 
 
 def test_a_planted_hub_is_found_named_and_counted() -> None:
-    found = hub_finding(planted(120, 30), DOCUMENTS)
+    found = hub_finding(planted(120, 50), DOCUMENTS)
     assert found.value == 1
-    assert found.evidence["hubs"] == [{"document": "d0", "title": "title 0", "lists": 30}]
+    assert found.evidence["hubs"] == [{"document": "d0", "title": "title 0", "lists": 50}]
     assert "1 documents are in more than 20 % of 120 top-10 lists: 'title 0'" in found.reading
     assert found.level == "suspect"
     assert found.evidence["skewness"] > 2
+
+
+def test_a_document_near_a_fifth_of_the_lists_is_a_hub_only_when_enough_lists_say_so() -> None:
+    near = hub_finding(planted(120, 30), DOCUMENTS)
+    assert near.value == 1
+    assert near.interval == Interval(0, 1)
+    assert near.level == "unknown"
+    assert "about 126 more queries would tell" in near.reading  # 1.96² × .2 × .8 / .05² = 246
+    more = hub_finding(planted(480, 120), DOCUMENTS)
+    assert (more.interval, more.level) == (Interval(1, 1), "suspect")
+    none = hub_finding(planted(480, 48), DOCUMENTS)
+    assert (none.interval, none.level) == (Interval(0, 0), "healthy")
 
 
 def test_hubs_that_say_the_same_are_counted_and_evenness_is_the_robin_hood_index() -> None:
@@ -277,7 +329,8 @@ def test_hubs_that_say_the_same_are_counted_and_evenness_is_the_robin_hood_index
 
 def test_a_document_in_exactly_a_fifth_of_the_lists_is_no_hub() -> None:
     found = hub_finding(planted(120, 24), DOCUMENTS)
-    assert (found.value, found.level, found.evidence["hubs"]) == (0, "healthy", [])
+    assert (found.value, found.level, found.evidence["hubs"]) == (0, "unknown", [])
+    assert "it lies on a threshold" in found.reading
 
 
 def test_only_the_first_ten_make_a_hub() -> None:
@@ -297,7 +350,7 @@ def test_every_hub_counts_although_only_the_largest_are_listed() -> None:
 def test_fewer_than_a_hundred_lists_are_too_few_for_a_level() -> None:
     found = hub_finding(planted(99, 60), DOCUMENTS)
     assert (found.value, found.level) == (1, "unknown")
-    assert "99 queries are fewer than the 100 this needs." in found.reading
+    assert "99 queries are fewer than the 100 this needs: 1 more would tell." in found.reading
     assert hub_finding(planted(100, 60), DOCUMENTS).level == "suspect"
 
 
@@ -332,8 +385,10 @@ def test_lift_has_the_sign_of_what_fusion_changes() -> None:
     assert up.value == pytest.approx(gain)
     assert down.value == pytest.approx(-gain)
     assert (up.level, down.level) == ("confirmed", "healthy")
-    assert "Fusing with equal weights harms here." in down.reading
+    assert "Do not fuse with equal weights: it harms here, by 36.9 to 36.9 points." in down.reading
     assert "harms" not in up.reading
+    unsure = measured([1] * 29 + [9], [9] * 30, [1] * 28 + [9, 1])["R16-lift"]
+    assert "harms" not in unsure.reading
     assert up.evidence["mean_rank"] == {"dense": 2.0, "lexical": 1.0, "fused": 1.0}
 
 
@@ -346,7 +401,8 @@ def test_literal_lift_is_measured_where_the_rare_tokens_are() -> None:
     found = measured([2] * 40, [1] * 40, [1] * 15 + [2] * 25, rare)["R17-literal-lift"]
     assert found.value == pytest.approx(100 * (1 - 1 / np.log2(3)))
     assert found.evidence["rest"] == pytest.approx(0)
-    assert "over 15 queries with literal or rare tokens, +0.0 over the other 25" in found.reading
+    assert "+36.9 (+36.9 to +36.9) points over 15 queries with literal or rare tokens" in found.reading
+    assert "+0.0 (+0.0 to +0.0) over the other 25." in found.reading
     assert "The lift is where the rare tokens are: hybrid first." in found.reading
     everywhere = measured([2] * 40, [1] * 40, [1] * 40, rare)["R17-literal-lift"]
     assert "The lift is everywhere" in everywhere.reading
@@ -354,10 +410,22 @@ def test_literal_lift_is_measured_where_the_rare_tokens_are() -> None:
     assert "No lift where rare tokens are" in nowhere.reading
 
 
+def test_where_the_lift_is_is_said_only_as_far_as_the_intervals_tell() -> None:
+    rare = frozenset(f"q{place}" for place in range(15))
+    scattered = measured([2, 1] * 20, [1] * 40, [1, 2] * 20, rare)["R17-literal-lift"]
+    assert "Whether words add anything there, so few queries cannot tell." in scattered.reading
+    some = [2] * 15 + [2, 1] * 12 + [2]
+    fused = [1] * 15 + [1, 2] * 12 + [1]
+    beside = measured(some, [1] * 40, fused, rare)["R17-literal-lift"]
+    assert "The lift is where the rare tokens are" in beside.reading
+    half = measured([2] * 40, [1] * 40, [1, 2, 2] * 5 + [1, 2, 2] * 8 + [2], rare)["R17-literal-lift"]
+    assert "The lift is everywhere" in half.reading
+
+
 def test_too_few_rare_queries_are_not_measured() -> None:
     found = measured([2] * 40, [1] * 40, [1] * 40, frozenset(f"q{p}" for p in range(9)))["R17-literal-lift"]
     assert (found.value, found.level) == (None, "unknown")
-    assert found.reading.startswith("Only 9 queries hold literal or rare tokens, too few to measure")
+    assert found.reading.startswith("Only 9 queries hold literal or rare tokens, too few to measure (at least 1 more")
 
 
 def test_recall_counts_what_is_found_at_all() -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from resurvey.diagnose.collision import TOP, collision_finding, readings
+from resurvey.diagnose.collision import MORE, NUMBER, TOP, collision_finding, readings
 from resurvey.diagnose.terms import Term, background, choose, contexts, distinguishing, words_of
-from resurvey.show.console import diagnosis_table
+from resurvey.show.findings import diagnosis_table
 from resurvey.types import Diagnosis, Finding, Floats, Ints
 
 SEED = 13
@@ -163,8 +163,45 @@ def test_terms_are_frequent_here_and_rarer_on_the_web() -> None:
     assert chosen["flumdrum"] == "specific"
     assert chosen["garden"] == "ordinary"
     assert "the" not in chosen, "half of all passages hold it"
-    assert "absent" not in chosen
+    assert chosen["absent"] == "yours", "whoever names a word hears of it"
+    assert next(term for term in choose(texts, "en", ["absent"]) if term.word == "absent").passages == ()
     assert next(term for term in choose(texts, "en") if term.word == "flumdrum").passages == tuple(range(30, 40))
+
+
+def test_words_of_ones_own_that_hardly_stand_anywhere_are_named() -> None:
+    texts = corpus(WORDS[:30])
+    encode = Web(here(WORDS[:30]))
+    passages = encode(texts)
+    terms = choose(texts, "en", ["zqnowhere", WORDS[0]])
+    told = collision_finding(
+        terms, texts, encode, encode, lambda v: np.argsort(-(v @ passages.T), axis=1)[:, :TOP], passages, code="en", seed=SEED
+    )  # fmt: skip
+    assert "Fewer than 8 passages hold your own 'zqnowhere'." in told.reading
+    assert told.evidence["few"] == ["zqnowhere"]
+
+
+def test_more_contexts_are_read_where_the_first_leave_the_level_open() -> None:
+    texts = [text for text in corpus(WORDS[:30]) for _ in range(3)]
+    clear, edge = found(texts, _encoder(10)), found(texts, Unsure(_encoder(4)))
+    assert clear.evidence["contexts"] == 30 * NUMBER
+    assert edge.evidence["contexts"] == 30 * MORE
+    assert edge.interval is not None
+    if edge.level == "unknown":
+        assert "more passages that hold these words would tell" in edge.reading
+
+
+class Unsure:
+    """The same encoder with noise on everything: some terms collide in one half of their contexts and not in another."""
+
+    def __init__(self, encode: Web) -> None:
+        self.encode = encode
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        noise = np.array(
+            [np.random.default_rng(zlib.crc32(t.encode()) + 1).normal(scale=0.28, size=len(TOPICS) + 20) for t in texts]
+        )
+        rows = self.encode(texts) + noise
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
 def test_contexts_are_what_stands_around_a_term_without_it() -> None:

@@ -115,7 +115,9 @@ GOOD: dict[str, Level] = {
         (GOOD, {"unjudged twin": 30}, "judgments", "yes"),
         ({"R20-metadata": "confirmed"}, None, "metadata", "yes"),
         ({"R20-metadata": "healthy"}, None, "metadata", "no"),
-        ({"R17-literal-lift": "confirmed", "R16-lift": "healthy"}, None, "literal", "yes"),
+        ({**GOOD, "R18-ranking": "unknown", "R18-recall": "suspect"}, None, "the order", "no"),
+        ({**GOOD, "R19-quality": "suspect", "R16-lift": "unknown"}, None, "generation", "no"),
+        ({}, None, "literal", "unknown"),
         ({}, None, "stale", "unknown"),
     ],
 )
@@ -129,8 +131,12 @@ def test_a_different_problem_is_told_by_its_numbers(
     assert row["evidence"]
 
 
-@pytest.mark.parametrize(("rest", "holds"), [(0.4, "yes"), (7.5, "no")])
-def test_words_that_help_everywhere_are_no_matter_of_codes(rest: float, holds: str) -> None:
-    found = Finding("R17-literal-lift", "", 10.0, "", None, "suspect", "", evidence={"rest": rest})
-    (row,) = [row for row in elsewhere(Diagnosis((found,), "judgments")) if "literal" in row["problem"]]
-    assert row["holds"] == holds
+@pytest.mark.parametrize(
+    ("where", "holds"),
+    [("rare", "yes"), ("everywhere", "no"), ("nowhere", "no"), ("open", "unknown"), ("alone", "unknown")],
+)
+def test_words_that_help_everywhere_are_no_matter_of_codes(where: str, holds: str) -> None:
+    found = Finding("R17-literal-lift", "", 10.0, "", None, "unknown", "", evidence={"rest": 0.4, "where": where})
+    for by, expected in (("judgments", holds), ("stand-in queries", "unknown")):
+        (row,) = [row for row in elsewhere(Diagnosis((found,), by)) if "literal" in row["problem"]]
+        assert row["holds"] == expected

@@ -60,7 +60,7 @@ def found(workspace: Workspace, text: str) -> list[str]:
     """What is found in the snapshot that is live."""
     now = live(workspace)
     assert now is not None
-    return [hit.document for hit in use.search(Opened(workspace, snapshot=now.snapshot), text, now.candidate, 5)[1]]
+    return [hit.document for hit in use.search(Opened(workspace, snapshot=now.snapshot), text, now.candidate, 5).hits]
 
 
 def test_only_what_changed_is_embedded_and_then_it_is_found(workspace: Workspace, embedded: list[str]) -> None:
@@ -118,7 +118,7 @@ def test_metadata_alone_embeds_nothing_and_touches_no_passage(
     assert published(workspace.index)[-1].versions[PASSAGES] == before.versions[PASSAGES]
     assert (embedded, sorted((workspace.index / "derived").iterdir())) == ([], derived)
     opened = Opened(workspace, snapshot=2)
-    assert [h.document for h in use.search(opened, "valve", "rrf", 20, "line = 77")[1]] == ["d0"]
+    assert [h.document for h in use.search(opened, "valve", "rrf", 20, "line = 77").hits] == ["d0"]
 
 
 def test_a_snapshot_opens_as_it_was_whatever_was_written_since(
@@ -128,7 +128,7 @@ def test_a_snapshot_opens_as_it_was_whatever_was_written_since(
     Corpus(workspace).delete(before)
     monkeypatch.setattr(snapshots, "cut", None)  # nothing is cut again, analysed again, or looked for in the head
     opened = Opened(workspace, snapshot=1)
-    assert [hit.document for hit in use.search(opened, "valve seal", "rrf", 5)[1]] == before
+    assert [hit.document for hit in use.search(opened, "valve seal", "rrf", 5).hits] == before
     assert len(opened.collection.documents) == 20
     with pytest.raises(ResurveyError, match="is not there any more") as caught:
         assert Opened(workspace, snapshot=9).index

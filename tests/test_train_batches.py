@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,12 +28,16 @@ def tasks(draw: st.DrawFn) -> Task:
 
 @given(tasks(), st.integers(2, 8), st.integers(1, 5), st.integers(0, 4))
 @settings(max_examples=150, deadline=None)
-def test_an_epoch_asks_every_query_once_and_never_puts_kin_together(
+def test_an_epoch_asks_no_query_twice_and_never_puts_kin_together(
     task: Task, anchors: int, shared: int, extras: int
 ) -> None:
     dials = Dials(anchors=anchors, shared=shared, extras=extras)
     batches = epoch(task, dials, 0)
-    assert sorted(q for batch in batches for q in batch.queries) == list(range(len(task.queries)))
+    asked = [int(q) for batch in batches for q in batch.queries]
+    assert len(set(asked)) == len(asked)
+    answered = Counter(task.kin[p] for row in task.positives for p in row)
+    if max(answered.values()) <= len(task.queries) / shared / anchors:  # so often in every batch, whoever answers what
+        assert sorted(asked) == list(range(len(task.queries)))
     for batch in batches:
         assert len({task.kin[p] for p in batch.passages}) == len(batch.passages) <= anchors + extras
         for row, query in enumerate(batch.queries):
@@ -77,3 +83,26 @@ def test_extras_are_negatives_that_nobody_in_the_batch_asks_for() -> None:
     assert len(batch.passages) == 3
     assert batch.passages[2] in (2, 3)
     assert not batch.answers[:, 2].any()
+
+
+def test_all_queries_are_asked_where_nothing_is_asked_for_more_often_than_there_are_batches() -> None:
+    count = 97
+    task = Task(("q",) * count, ("p",) * 50, tuple((n % 50,) for n in range(count)), ((),) * count, tuple(range(50)))
+    batches = epoch(task, Dials(anchors=8, shared=1), 0)
+    assert sorted(int(q) for batch in batches for q in batch.queries) == list(range(count))
+
+
+def test_what_is_asked_for_often_fills_no_batches_alone() -> None:
+    """One passage of 200 has a third of the queries: a random part of them is asked, and the last batches are full, too."""
+    wanted = [0] * 200 + [p for p in range(1, 200) for _ in range(2)]
+    task = Task(("q",) * len(wanted), ("p",) * 200, tuple((p,) for p in wanted), ((),) * len(wanted), tuple(range(200)))
+    parts = []
+    for number in (0, 1):
+        batches = epoch(task, Dials(anchors=8, shared=1, extras=0), number)
+        sizes = [len(batch.passages) for batch in batches]
+        assert len(batches) <= 1.1 * (57 + 398) / 8
+        assert min(sizes[: int(0.85 * len(sizes))]) >= 6
+        parts.append({int(q) for batch in batches for q in batch.queries})
+    assert all(len(part & set(range(200))) == 57 for part in parts)
+    assert all(part >= set(range(200, len(wanted))) for part in parts)
+    assert parts[0] != parts[1]

@@ -26,6 +26,8 @@ NEIGHBOURS = 15
 BETWEEN = 3
 """Passages in whose middle a query stands."""
 TOP = 10
+INSIDE, EDGE = 0.02, 0.06
+"""Share of the passages on either side that may be drawn to the edge, and the edge's width as a share of the rest."""
 FEWEST = 5
 """Passages without which there is no map."""
 VALUES = 10
@@ -81,7 +83,10 @@ def chart(session: Session) -> Json:
 
 
 def coordinates(vectors: Floats, seed: int) -> Floats:
-    """(passages, 2), each axis from 0 to 1: neighbours by cosine stay neighbours."""
+    """(passages, 2), each axis from 0 to 1: neighbours by cosine stay neighbours.
+
+    Islands far outside are drawn to the edge: where they lie means nothing, and they would leave the others no room.
+    """
     if len(vectors) < FEWEST:
         return np.linspace(0, 1, max(1, len(vectors)), dtype=np.float32)[:, None].repeat(2, axis=1)[: len(vectors)]
     near = min(NEIGHBOURS, len(vectors) - 1)
@@ -91,8 +96,12 @@ def coordinates(vectors: Floats, seed: int) -> Floats:
 
         found = UMAP(n_neighbors=near, metric="cosine", random_state=seed, init="pca").fit_transform(vectors)
     found = np.asarray(found, dtype=np.float32)
-    low, high = found.min(axis=0), found.max(axis=0)
-    return np.asarray((found - low) / np.maximum(high - low, 1e-9), dtype=np.float32)
+    low, high = np.quantile(found, (INSIDE, 1 - INSIDE), axis=0)
+    wide = np.maximum(high - low, 1e-9)
+    beyond = (np.maximum(found - high, 0) - np.maximum(low - found, 0)) / wide
+    placed = (np.clip(found, low, high) - low) / wide + EDGE * np.tanh(beyond / EDGE)
+    first, last = placed.min(axis=0), placed.max(axis=0)
+    return np.asarray((placed - first) / np.maximum(last - first, 1e-9), dtype=np.float32)
 
 
 def _chosen(index: Index, wanted: Sequence[int], rng: np.random.Generator) -> Ints:

@@ -31,8 +31,12 @@ MOST_ASKED = 1000
 """Judged queries that are asked, drawn at random."""
 HALVES = 3
 """Sizes compared when none are named: what the encoder reads, half of it, a quarter of it."""
+ALIKE = 0.1
+"""Share of the present size by which another must differ to be worth embedding."""
 SURE = 0.05
 BRANCHES = ("dense", "words", "both")
+AGAINST = {"dense": "against present", "both": "both against present"}
+"""Branches that are held against the present size; the first decides."""
 SETTING = "passage_tokens"
 
 
@@ -47,8 +51,10 @@ def sizes_of(session: Session, named: Sequence[int]) -> list[int]:
              for size in named if not LEAST <= size <= most]  # fmt: skip
     if wrong:
         raise ResurveyError(wrong, f"resurvey chunks {session.workspace.root}")
-    chosen = named or [size for power in range(HALVES) if (size := most >> power) >= LEAST]
-    return sorted({*chosen, _present(session)})
+    present = _present(session)
+    halved = (size for power in range(HALVES) if (size := most >> power) >= LEAST)
+    chosen = named or [size for size in halved if abs(size - present) > ALIKE * present]
+    return sorted({*chosen, present})
 
 
 def _present(session: Session) -> int:
@@ -75,16 +81,19 @@ def compare_sizes(session: Session, named: Sequence[int] = ()) -> Json:
     queries, every = [judged[place] for place in chosen], session.collection.merged("train", "dev")
     qrels = {query.id: every[query.id] for query in queries}
     rows: dict[int, Json] = {}
-    scores: dict[int, Scores] = {}
+    scores: dict[int, dict[str, Scores]] = {}
     for place, size in enumerate(sizes):
         session.progress("comparing sizes", place, len(sizes))
         rows[size], scores[size] = _measured(session, size, queries, qrels, measure)
     present, others = _present(session), [size for size in sizes if size != _present(session)]
-    found = holm(compare_all(scores[present], [scores[size] for size in others]))
-    for size, one in zip(others, found, strict=True):
-        rows[size]["against present"] = to_json(one)
-    better = [size for size, one in zip(others, found, strict=True) if one.difference > 0 and one.p_corrected < SURE]
-    best = max(better, key=lambda size: scores[size].mean, default=None)
+    better: list[int] = []
+    for branch, told in AGAINST.items():
+        found = holm(compare_all(scores[present][branch], [scores[size][branch] for size in others]))
+        for size, one in zip(others, found, strict=True):
+            rows[size][told] = to_json(one)
+        if branch == "dense":
+            better = [s for s, one in zip(others, found, strict=True) if one.difference > 0 and one.p_corrected < SURE]
+    best = max(better, key=lambda size: scores[size]["dense"].mean, default=None)
     return {"measure": measure, "queries": len(queries), "present": present, "sizes": list(rows.values()), "best": best}
 
 
@@ -99,8 +108,10 @@ def adopt(session: Session, facts: Json) -> bool:
     return True
 
 
-def _measured(session: Session, size: int, queries: Sequence[Query], qrels: Qrels, measure: str) -> tuple[Json, Scores]:
-    """A size's passages, and the means of its branches; and the scores of the dense one."""
+def _measured(
+    session: Session, size: int, queries: Sequence[Query], qrels: Qrels, measure: str
+) -> tuple[Json, dict[str, Scores]]:
+    """A size's passages, and the means of its branches; and their scores."""
     folder = session.workspace.index / "sizes" / str(size)
     given = Settings({**session.settings.values, SETTING: size})
     try:
@@ -116,4 +127,5 @@ def _measured(session: Session, size: int, queries: Sequence[Query], qrels: Qrel
         facts: Json = {"size": size, "passages": len(index.owners), "longer": index.cut.long_documents}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return {**facts, **{name: found.mean for name, found in scored.items()}}, replace(scored["dense"], name=str(size))
+    named = {name: replace(found, name=str(size)) for name, found in scored.items()}
+    return {**facts, **{name: found.mean for name, found in scored.items()}}, named

@@ -17,7 +17,7 @@ def diagnose(root: Dir, as_json: AsJson = False) -> None:
 
     with session_of(root, quiet=as_json, writes=True) as session:
         found = loop.diagnose(session)
-    from resurvey.show.console import diagnosis_table
+    from resurvey.show.findings import diagnosis_table
 
     show(as_json, to_json(found), diagnosis_table(found), f"Next: resurvey decide {root}")
 

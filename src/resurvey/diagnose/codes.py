@@ -118,6 +118,6 @@ def literal_finding(id: str, texts: Sequence[str], whose: str) -> Finding:
         )
         reading += f" Families: {', '.join(named)} of the texts."
     return finding(
-        id, share, spread, reading, queries=len(texts), examples=top, families=kinds,
+        id, share, spread, reading, queries=len(texts), of="queries" if whose == "queries" else "documents", examples=top, families=kinds,
         article_filter=round(by_article, 3),
     )  # fmt: skip

@@ -16,15 +16,15 @@ import wordfreq
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from resurvey.diagnose.levels import finding
+from resurvey.diagnose.levels import band, finding
 from resurvey.diagnose.scores import auc
 from resurvey.diagnose.terms import WORD, Background, Term, background, contexts, distinguishing
 from resurvey.types import Finding, Floats, Interval, Ints, Json
 
 Embed: TypeAlias = Callable[[Sequence[str]], Floats]
 Find: TypeAlias = Callable[[Floats], Ints]
-NUMBER = 16
-"""Contexts of every term."""
+NUMBER, MORE = 16, 48
+"""Contexts of every term, and where those leave the level open."""
 LEAST_CONTEXTS = 8
 DRAWS = 40
 """Halves of every term's contexts, by which the share's interval is found."""
@@ -35,6 +35,8 @@ HEAPS, LEAST_HEAP = 0.4, 3
 """Silhouette from which ten passages are two heaps, and the fewest of either."""
 GENERIC = slice(100, 1600)
 """Ranks of the web's words among which a term's proxies are looked for: below them stand words of no meaning."""
+SHORT = 3
+"""Letters of a word that is no proxy: to an acronym that the encoder does not know, short words are near by their sound."""
 LEAST_TERMS = 20
 SHOWN, PROXIES = 12, 4
 
@@ -69,39 +71,72 @@ def collision_finding(
         code: ISO 639-1 code of the language.
     """
     rng = np.random.default_rng(seed)
-    around = [contexts(term, texts, NUMBER, rng) for term in terms]
+    around = [contexts(term, texts, MORE, rng) for term in terms]
     kept = [place for place, found in enumerate(around) if len(found) >= LEAST_CONTEXTS]
+    few = [term.word for place, term in enumerate(terms) if term.kind == "yours" and place not in kept]
+    lacking = f" Fewer than {LEAST_CONTEXTS} passages hold your own {', '.join(map(repr, few))}." if few else ""
     if len(kept) < 2:
-        few = "Too few words are frequent here and rare elsewhere to look at."
-        return finding("R13-collision", 0.0, None, few, known=False, terms=[], examined=len(kept))
-    some, windows = [terms[place] for place in kept], [text for place in kept for text in around[place]]
-    owners = np.repeat(np.arange(len(kept)), [len(around[place]) for place in kept])
+        nothing = f"Too few words are frequent here and rare elsewhere to look at.{lacking}"
+        return finding("R13-collision", 0.0, None, nothing, known=False, terms=[], examined=len(kept), few=few)
+    some = [terms[place] for place in kept]
     bare = asks([term.word for term in some])
-    vectors = reads(windows)
-    found = readings(some, bare, vectors, owners)
+    looked = _look(some, [around[place] for place in kept], bare, reads, seed)
+    found = looked.found
     colliding = [place for place, one in enumerate(found) if one.collides]
-    told = [found[place] for place in colliding]
+    plain = frozenset(wordfreq.top_n_list(code, GENERIC.start))
     senses = {
         place: two
         for place, first in enumerate(finds(bare))
-        if (two := _senses(passages[first], some[place].word, [texts[row] for row in first]))
+        if (two := _senses(passages[first], some[place].word, [texts[row] for row in first], plain))
     }
-    share = len(told) / len(found)
-    rows = _rows(found, {*colliding, *senses}, senses, bare, asks, windows, owners, code)
+    rows = _rows(found, {*colliding, *senses}, senses, bare, asks, looked, code)
     named = ", ".join(
         f"'{row['term']}' (read as {', '.join(row['web'][:2])}; here beside {', '.join(row['beside'][:2])})"
         for row in [row for row in rows if row["collides"]][:2]
     )
     reading = (
-        f"{len(told)} of {len(found)} words have contexts here that resemble one another and not the bare word"
-        f"{': ' + named if named else ''}; what {len(senses)} of them find falls into two heaps."
+        f"{len(colliding)} of {len(found)} words have contexts here that resemble one another and not the bare word"
+        f"{': ' + named if named else ''}; what {len(senses)} of them find falls into two heaps.{lacking}"
     )
     if len(found) < LEAST_TERMS:
         reading += f" {len(found)} words are fewer than the {LEAST_TERMS} this needs."
     return finding(
-        "R13-collision", 100 * share, _interval(some, bare, vectors, owners, 100 * share, rng), reading,
-        known=len(found) >= LEAST_TERMS, terms=rows, examined=len(found),
+        "R13-collision", looked.share, looked.interval, reading, known=len(found) >= LEAST_TERMS, terms=rows,
+        examined=len(found), contexts=len(looked.windows), few=few,
+        queries=len(looked.windows), of="passages that hold these words",
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What was seen of all terms: contexts, whose they are, how each term is read, and the share that collides, in percent."""
+
+    windows: list[str]
+    owners: Ints
+    found: list[Read]
+    share: float
+    interval: Interval
+
+
+def _look(terms: Sequence[Term], around: Sequence[Sequence[str]], bare: Floats, reads: Embed, seed: int) -> _Looked:
+    """All terms in `NUMBER` contexts each, and in `MORE` where those leave the level open and there are more."""
+    rng, row = np.random.default_rng(seed), band("R13-collision")
+    windows: list[str] = []
+    owners, vectors = np.zeros(0, dtype=np.int64), np.zeros((0, bare.shape[1]), dtype=np.float32)
+    for steps in (slice(0, NUMBER), slice(NUMBER, MORE)):
+        new = [list(found[steps]) for found in around]
+        if not any(new):
+            break
+        windows += [text for found in new for text in found]
+        owners = np.concatenate([owners, np.repeat(np.arange(len(terms)), [len(found) for found in new])])
+        vectors = np.concatenate([vectors, reads([text for found in new for text in found])])
+        found = readings(terms, bare, vectors, owners)
+        share = 100 * sum(one.collides for one in found) / len(found)
+        interval = _interval(terms, bare, vectors, owners, share, rng)
+        looked = _Looked(windows, owners, found, share, interval)
+        if row.level(interval.low) == row.level(interval.high):
+            break
+    return looked
 
 
 def readings(terms: Sequence[Term], bare: Floats, around: Floats, owners: Ints) -> list[Read]:
@@ -113,11 +148,14 @@ def readings(terms: Sequence[Term], bare: Floats, around: Floats, owners: Ints) 
         owners: the term of every context.
     """
     found = []
+    to_bare = around @ bare.T
     for place, term in enumerate(terms):
-        mine, others = around[owners == place], around[owners != place]
+        own = owners == place
+        mine = around[own]
         left = (mine.sum(axis=0) - mine) / (len(mine) - 1)  # the middle of all but each
-        own = float(np.mean([(others @ middle < one @ middle).mean() for one, middle in zip(mine, left, strict=True)]))
-        found.append(Read(term, auc(mine @ bare[place], others @ bare[place]), own))
+        below = around @ left.T < np.einsum("ij,ij->i", mine, left)
+        alike = (below.sum(axis=0) - below[own].sum(axis=0)) / (len(around) - len(mine))
+        found.append(Read(term, auc(to_bare[own, place], to_bare[~own, place]), float(alike.mean())))
     return found
 
 
@@ -139,7 +177,7 @@ def _interval(
     return Interval(max(0.0, value - wide), min(100.0, value + wide))
 
 
-def _senses(rows: Floats, word: str, texts: Sequence[str]) -> list[Json]:
+def _senses(rows: Floats, word: str, texts: Sequence[str], plain: frozenset[str]) -> list[Json]:
     """The two heaps into which the passages that a bare word finds fall; none where they are one."""
     if len(np.unique(rows, axis=0)) < TOP:
         return []
@@ -155,7 +193,7 @@ def _senses(rows: Floats, word: str, texts: Sequence[str]) -> list[Json]:
     return [
         {
             "passages": len(heap),
-            "words": [other for other in distinguishing(heap, both, PROXIES + 1) if other != word][:PROXIES],
+            "words": [o for o in distinguishing(heap, both, 3 * PROXIES) if o != word and o not in plain][:PROXIES],
             "example": " ".join(heap[0].split())[:120],
         }
         for heap in heaps
@@ -163,13 +201,15 @@ def _senses(rows: Floats, word: str, texts: Sequence[str]) -> list[Json]:
 
 
 def _rows(
-    found: Sequence[Read], shown: set[int], senses: dict[int, list[Json]], bare: Floats, asks: Embed,
-    windows: Sequence[str], owners: Ints, code: str,
+    found: Sequence[Read], shown: set[int], senses: dict[int, list[Json]], bare: Floats, asks: Embed, looked: _Looked, code: str
 ) -> list[Json]:  # fmt: skip
     """What is shown of every term that collides or has two senses, the clearest first, the user's own before all."""
-    web = [word for word in wordfreq.top_n_list(code, GENERIC.stop * 2) if WORD.fullmatch(word)][GENERIC]
+    web = [word for word in wordfreq.top_n_list(code, GENERIC.stop * 2) if WORD.fullmatch(word) and len(word) > SHORT][
+        GENERIC
+    ]
     near = bare @ asks(web).T if web and shown else np.zeros((len(bare), 0), dtype=np.float32)
-    everywhere: Background = background(windows)
+    everywhere: Background = background(looked.windows)
+    plain = frozenset(wordfreq.top_n_list(code, GENERIC.start))
     order = sorted(
         shown, key=lambda p: (found[p].term.kind != "yours", found[p].bare - found[p].own, found[p].term.word)
     )
@@ -177,11 +217,11 @@ def _rows(
     for place in order[:SHOWN]:
         one = found[place]
         word, kind = one.term.word, one.term.kind
-        mine = [windows[row] for row in np.flatnonzero(owners == place).tolist()]
+        mine = [looked.windows[row] for row in np.flatnonzero(looked.owners == place).tolist()]
         rows.append({
             "term": word, "kind": kind, "passages": len(one.term.passages), "collides": one.collides,
             "bare": round(one.bare, 3), "own": round(one.own, 3), "senses": senses.get(place, []),
             "web": [web[other] for other in np.argsort(-near[place], kind="stable") if web[other] != word][:PROXIES],
-            "beside": distinguishing(mine, everywhere, PROXIES),
+            "beside": [other for other in distinguishing(mine, everywhere, 3 * PROXIES) if other not in plain][:PROXIES],
         })  # fmt: skip
     return rows

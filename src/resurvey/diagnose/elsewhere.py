@@ -6,18 +6,17 @@ it keeps their reading. Knows findings; takes none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from resurvey.diagnose.answer import JUDGMENTS
 from resurvey.diagnose.levels import ILL
 from resurvey.types import Diagnosis, Json
 
 Holds: TypeAlias = Literal["yes", "no", "unknown"]
 MANY = 0.1
 """Share of the failing queries from which on a cause is a problem of its own."""
-ELSEWHERE = 0.5
-"""Share of what words add to queries with codes, from which on the same gain elsewhere says that codes are not it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +40,20 @@ def elsewhere(diagnosis: Diagnosis) -> list[Json]:
 def _generation(found: Diagnosis) -> tuple[Holds, str]:
     lift, order, quality = (_level(found, id) for id in ("R16-lift", "R18-ranking", "R19-quality"))
     told = f"quality is {quality}, what a better order could win {order}, what words add {lift}"
-    if "unknown" in (lift, order, quality):
-        return "unknown", told
-    return ("yes" if lift == order == quality == "healthy" else "no"), told
+    return _all(lift == "healthy", order == "healthy", quality == "healthy", levels=(lift, order, quality)), told
 
 
 def _order(found: Diagnosis) -> tuple[Holds, str]:
     recall, order = _level(found, "R18-recall"), _level(found, "R18-ranking")
     told = f"reach is {recall}, what a better order could win {order}"
-    if "unknown" in (recall, order):
-        return "unknown", told
-    return ("yes" if recall == "healthy" and order in ILL else "no"), told
+    return _all(recall == "healthy", order in ILL, levels=(recall, order)), told
+
+
+def _all(*holds: bool, levels: Sequence[str]) -> Holds:
+    """Whether all of these hold; one that is known not to is enough for a no."""
+    if any(not one and level != "unknown" for one, level in zip(holds, levels, strict=True)):
+        return "no"
+    return "unknown" if "unknown" in levels else "yes"
 
 
 def _metadata(found: Diagnosis) -> tuple[Holds, str]:
@@ -76,13 +78,14 @@ def _cause(name: str) -> Callable[[Diagnosis], tuple[Holds, str]]:
 
 
 def _codes(found: Diagnosis) -> tuple[Holds, str]:
-    rare, value = _level(found, "R17-literal-lift"), found.value("R17-literal-lift")
-    if value is None or rare == "unknown":
-        return "unknown", "too few queries with rare or literal tokens to tell"
-    rest = found["R17-literal-lift"].evidence.get("rest")
-    there = rare in ILL and (rest is None or rest < ELSEWHERE * value)
+    value = found.value("R17-literal-lift")
+    if value is None or found.judged_by != JUDGMENTS:
+        return "unknown", "too few judged queries with rare or literal tokens to tell"
+    evidence = found["R17-literal-lift"].evidence
+    rest, where = evidence.get("rest"), evidence.get("where", "unknown")
     beside = f", {rest:+.1f} over the others" if rest is not None else ""
-    return ("yes" if there else "no"), f"words add {value:+.1f} points there{beside}"
+    holds: Holds = "yes" if where == "rare" else "no" if where in ("everywhere", "nowhere") else "unknown"
+    return holds, f"words add {value:+.1f} points there{beside}"
 
 
 def _level(found: Diagnosis, id: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from resurvey.diagnose.codes import literal_finding
 from resurvey.diagnose.collision import collision_finding
 from resurvey.diagnose.failures import failures
-from resurvey.diagnose.geometry import rogue_finding, spread_finding
+from resurvey.diagnose.geometry import rogue_finding, spread_finding, together
 from resurvey.diagnose.hubness import TOP, hub_finding
 from resurvey.diagnose.metadata import metadata_finding
 from resurvey.diagnose.retrieval import narrowness, rare_queries, retrieval_findings
@@ -71,6 +71,7 @@ def examine(patient: Patient, progress: Progress) -> Diagnosis:
             findings[-1] = replace(findings[-1], evidence=findings[-1].evidence | {"failures": _failures(patient)})
         findings.append(by_field)
     progress("examining retrieval", 3, 3)
+    findings = _beside(findings)
     return Diagnosis(tuple(findings), JUDGMENTS if known else STAND_INS)
 
 
@@ -89,7 +90,13 @@ def follow_up(patient: Patient, apart: Sequence[Query]) -> list[Finding]:
             rogue_finding(index.passages, patient.seed),
             _separation(patient, apart, "passages"),
         ]
-    return findings
+    return _beside(findings)
+
+
+def _beside(findings: Sequence[Finding]) -> list[Finding]:
+    """The same, the spread of cosines levelled beside what else is known of the map."""
+    separation = next((row for row in findings if row.id == "R10-separation"), None)
+    return [together(row, separation) if row.id == "R10-spread" else row for row in findings]
 
 
 def _failures(patient: Patient) -> Json:

@@ -13,7 +13,7 @@ from scipy.stats import skew
 
 from resurvey.data.duplicates import LIKE, jaccard, shingles
 from resurvey.diagnose.levels import finding
-from resurvey.types import Document, Doubles, Finding, Json, Run
+from resurvey.types import Document, Doubles, Finding, Interval, Json, Run
 
 TOP = 10
 SHARE = 0.2
@@ -55,7 +55,7 @@ def hub_finding(run: Run, documents: Sequence[Document], centred: Run | None = N
     copies = _alike([document for document in documents if document.id in shown])
     skewness = _skewness(occurrences)
     named = ", ".join(f"'{titles[id][:40]}'" for id, _ in hubs[:3])
-    reading = f"{len(hubs)} documents are in more than 20 % of {lists} top-10 lists{': ' + named if named else ''}; skewness {skewness:.1f}, {100 * orphans:.0f} % never appear; {100 * uneven:.0f} % of the places would have to change hands for all to appear alike."
+    reading = f"{len(hubs)} documents are in more than 20 % of {lists:,} top-10 lists{': ' + named if named else ''}; skewness {skewness:.1f}, {100 * orphans:.0f} % never appear; {100 * uneven:.0f} % of the places would have to change hands for all to appear alike."
     if hubs:
         reading += f" Hubs have {np.median(ours):.0f} words, documents {usual:.0f}."
     if copies:
@@ -64,15 +64,33 @@ def hub_finding(run: Run, documents: Sequence[Document], centred: Run | None = N
     if after:
         reading += f" Centred, {after['hubs']} and skewness {after['skewness']:.1f}."
     if lists < LEAST_QUERIES:
-        reading += f" {lists} queries are fewer than the {LEAST_QUERIES} this needs."
+        reading += (
+            f" {lists} queries are fewer than the {LEAST_QUERIES} this needs: {LEAST_QUERIES - lists} more would tell."
+        )
+    around, needed = _sure(counts, lists)
     chance = TOP / max(1, len(documents))
     if chance > SHARE / 4:
         reading += f" In so small a corpus chance alone puts every document in {100 * chance:.0f} % of them, so this says nothing."
     return finding(
-        "R12-hubs", float(len(hubs)), None, reading, known=lists >= LEAST_QUERIES and chance <= SHARE / 4, queries=lists,
+        "R12-hubs", float(len(hubs)), around, reading, known=lists >= LEAST_QUERIES and chance <= SHARE / 4,
+        queries=lists, needed=needed,
         hubs=[{"document": id, "title": titles[id], "lists": n} for id, n in hubs[:SHOWN]], skewness=skewness, orphans=orphans, robin_hood=uneven, near_duplicates=copies, centred=after,
         occurrences={str(low): int(((occurrences >= low) & (occurrences < high)).sum()) for low, high in zip(STEPS, (*STEPS[1:], np.inf), strict=True)},
     )  # fmt: skip
+
+
+def _sure(counts: Counter[str], lists: int) -> tuple[Interval, float]:
+    """Documents that are hubs and those that may be, by the 95 % interval of each one's share (Wilson 1927); and the
+    lists that would tell the nearest of those in between."""
+    found = np.array(list(counts.values()), dtype=np.float64)
+    shares, z = found / lists, 1.96
+    middle = (shares + z * z / (2 * lists)) / (1 + z * z / lists)
+    wide = z * np.sqrt(shares * (1 - shares) / lists + z * z / (4 * lists * lists)) / (1 + z * z / lists)
+    surely, perhaps = middle - wide > SHARE, middle + wide > SHARE
+    between = shares[perhaps & ~surely]
+    gap = np.abs(between - SHARE).min() if len(between) else 0.0
+    needed = float(z * z * SHARE * (1 - SHARE) / gap**2) if gap else np.inf if len(between) else 0.0
+    return Interval(float(surely.sum()), float(perhaps.sum())), needed
 
 
 def _after(run: Run, documents: Sequence[Document]) -> Json:

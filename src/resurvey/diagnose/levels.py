@@ -7,6 +7,7 @@ reading says how many more queries would tell. Knows nothing about how anything 
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -39,6 +40,8 @@ class Band:
 
 ILL: tuple[Level, ...] = ("suspect", "confirmed")
 """Levels that suggest a treatment."""
+MOST = 100_000
+"""Queries beyond which no number of them is named: the value is as good as the threshold."""
 ARTICLE_A = "article A, its threshold"
 ARTICLE_D = "article D, its threshold"
 OURS = "ours, provisional"
@@ -119,6 +122,8 @@ def finding(
     reading: str,
     *,
     queries: int = 0,
+    of: str = "queries",
+    needed: float | None = None,
     known: bool = True,
     **evidence: object,
 ) -> Finding:
@@ -126,6 +131,8 @@ def finding(
 
     Args:
         queries: how many the interval rests on, to say how many more would settle it.
+        of: what those are, where they are not queries.
+        needed: how many it takes, where that is known better than by the square-root law.
         known: False where the value cannot be trusted for a level at all (stand-in queries).
     """
     row = band(id)
@@ -133,7 +140,7 @@ def finding(
     if not known:
         level = "unknown"
     elif interval is not None and {row.level(interval.low), row.level(interval.high)} != {level}:
-        more = _more(row, value, interval, queries)
+        more = _more(queries, needed or _enough(row, value, interval, queries), of)
         reading = f"{reading} The interval spans more than one level{more}."
         level = "unknown"
     suggests = row.suggests if level in ILL else ""
@@ -141,11 +148,19 @@ def finding(
     return Finding(id, row.title, value, row.unit, interval, level, reading, suggests, row.source, facts)
 
 
-def _more(row: Band, value: float, interval: Interval, queries: int) -> str:
-    """How many more queries would shrink the interval to one band, by the square-root law."""
+def _enough(row: Band, value: float, interval: Interval, queries: int) -> float:
+    """How many queries would shrink the interval to one band, by the square-root law; 0 where nobody can say."""
     gap = min(abs(value - row.healthy), abs(value - row.confirmed))
     half = (interval.high - interval.low) / 2
-    if not queries or gap <= 0 or half <= 0:
+    if not queries or half <= 0:
+        return 0
+    return queries * (half / gap) ** 2 if gap > 0 else math.inf
+
+
+def _more(queries: int, needed: float, of: str) -> str:
+    """What would give a level, in words."""
+    if not needed:
         return ""
-    needed = queries * (half / gap) ** 2 - queries
-    return f"; about {needed:,.0f} more queries would tell" if 0 < needed < 100_000 else "; it lies on a threshold"
+    more = math.ceil(needed - queries - 1e-6) if math.isfinite(needed) else MOST
+    told = float(f"{max(1, more):.3g}")
+    return f"; about {told:,.0f} more {of} would tell" if more < MOST else "; it lies on a threshold"

@@ -20,6 +20,17 @@ RARE_LEAST = 2
 NEAR_TOP = 20
 DEPTH = 100
 LEAST_BUCKET = 10
+LIFT = 1.0
+"""Points that words must be able to add for it to be called a lift."""
+WHERE = {
+    "alone": "There is nothing to compare with.",
+    "nowhere": "No lift where rare tokens are: look elsewhere.",
+    "unknown": "Whether words add anything there, so few queries cannot tell.",
+    "rare": "The lift is where the rare tokens are: hybrid first.",
+    "everywhere": "The lift is everywhere: training carries more than hybrid.",
+    "open": "Whether it is only there, so few queries cannot tell.",
+}
+"""What it means where the lift is."""
 SMALL = 5 * DEPTH
 """In a corpus of fewer documents, being among the first hundred says nothing."""
 
@@ -73,7 +84,7 @@ def retrieval_findings(
 def _quality(ndcg: Mapping[str, Scores], known: bool) -> Finding:
     dense = ndcg["dense"]
     means = {name: round(found.mean, 4) for name, found in ndcg.items()}
-    reading = f"NDCG@10 {dense.mean:.3f} over {len(dense.values)} queries; BM25 {ndcg['lexical'].mean:.3f}, RRF of both {ndcg['fused'].mean:.3f}."
+    reading = f"NDCG@10 {dense.mean:.3f} over {len(dense.values):,} queries; BM25 {ndcg['lexical'].mean:.3f}, RRF of both {ndcg['fused'].mean:.3f}."
     return finding(
         "R19-quality", dense.mean, interval(dense.values), reading, queries=len(dense.values), known=known, means=means
     )
@@ -86,48 +97,50 @@ def _lift(lift: Doubles, runs: Mapping[str, Run], asked: Qrels, known: bool) -> 
         + ", ".join(f"{name} {rank:.1f}" for name, rank in ranks.items())
         + "."
     )
-    if lift.mean() < 0:
-        reading += " Fusing with equal weights harms here."
-    return finding(
-        "R16-lift", float(lift.mean()), interval(lift), reading, queries=len(lift), known=known, mean_rank=ranks
-    )
+    around = interval(lift)
+    if around.high < 0:
+        reading += f" Do not fuse with equal weights: it harms here, by {-around.high:.1f} to {-around.low:.1f} points."
+    return finding("R16-lift", float(lift.mean()), around, reading, queries=len(lift), known=known, mean_rank=ranks)
 
 
 def _bucket_lift(lift: Doubles, queries: Sequence[str], rare: frozenset[str], known: bool) -> Finding:
     inside = np.array([query in rare for query in queries], dtype=bool)
-    rest = lift[~inside]
-    beside = f"{rest.mean():+.1f} over the other {len(rest)}" if len(rest) else "there are no others"
-    if inside.sum() < LEAST_BUCKET:
-        reading = f"Only {int(inside.sum())} queries hold literal or rare tokens, too few to measure; {beside}."
-        return Finding(
-            "R17-literal-lift",
-            "The same where queries hold literal or rare tokens",
-            None,
-            "points of NDCG@10",
-            None,
-            "unknown",
-            reading,
-        )
-    reading = f"{lift[inside].mean():+.1f} points over {int(inside.sum())} queries with literal or rare tokens, {beside}. {_where(lift[inside], rest)}"
+    some, rest = lift[inside], lift[~inside]
+    beside = f"{_signed(rest)} over the other {len(rest):,}" if len(rest) else "there are no others"
+    title, unit = "The same where queries hold literal or rare tokens", "points of NDCG@10"
+    if len(some) < LEAST_BUCKET:
+        lacking = LEAST_BUCKET - len(some)
+        reading = f"Only {len(some)} queries hold literal or rare tokens, too few to measure (at least {lacking} more would be needed); {beside}."
+        return Finding("R17-literal-lift", title, None, unit, None, "unknown", reading)
+    where = _where(some, rest)
+    reading = f"{_signed(some)} points over {len(some):,} queries with literal or rare tokens, {beside}. {WHERE[where]}"
+    around = interval(rest) if len(rest) > 1 else None
     return finding(
-        "R17-literal-lift",
-        float(lift[inside].mean()),
-        interval(lift[inside]),
-        reading,
-        queries=int(inside.sum()),
-        known=known and len(rest) >= LEAST_BUCKET,
-        rest=float(rest.mean()) if len(rest) else None,
-    )
+        "R17-literal-lift", float(some.mean()), interval(some), reading, queries=len(some), of="queries with such tokens",
+        known=known and len(rest) >= LEAST_BUCKET, where=where, rest=float(rest.mean()) if len(rest) else None,
+        rest_interval=[around.low, around.high] if around else None, rest_queries=len(rest),
+    )  # fmt: skip
+
+
+def _signed(lift: Doubles) -> str:
+    """The mean, with its interval where it has one."""
+    around = interval(lift) if len(lift) > 1 else None
+    return f"{lift.mean():+.1f}" + (f" ({around.low:+.1f} to {around.high:+.1f})" if around else "")
 
 
 def _where(rare: Doubles, rest: Doubles) -> str:
+    """Where the lift is, as far as the intervals of both buckets and of their difference tell; a key of `WHERE`."""
     if len(rest) < LEAST_BUCKET:
-        return "There is nothing to compare with."
-    if rare.mean() > 1 and rest.mean() < 1:
-        return "The lift is where the rare tokens are: hybrid first."
-    if rare.mean() > 1:
-        return "The lift is everywhere: training carries more than hybrid."
-    return "No lift where rare tokens are: look elsewhere."
+        return "alone"
+    here, there = interval(rare), interval(rest)
+    if here.high <= LIFT:
+        return "nowhere"
+    if here.low <= 0:
+        return "unknown"
+    wide = 1.96 * float(np.sqrt(rare.var(ddof=1) / len(rare) + rest.var(ddof=1) / len(rest)))
+    if rare.mean() - rest.mean() > wide and rest.mean() < rare.mean() / 2:
+        return "rare"
+    return "everywhere" if there.low > 0 else "open"
 
 
 def _recall(recall: Scores, known: bool, documents: int) -> Finding:

@@ -52,7 +52,7 @@ def choose(texts: Sequence[str], code: str, own: Sequence[str] = ()) -> list[Ter
 
     Args:
         code: ISO 639-1 code of a language that wordfreq knows.
-        own: words that the user wants looked at, whatever their frequency.
+        own: words that the user wants looked at, whatever their frequency; those that nowhere stand hold no passage.
     """
     counts: Counter[str] = Counter()
     holds: dict[str, list[int]] = {}
@@ -72,13 +72,13 @@ def choose(texts: Sequence[str], code: str, own: Sequence[str] = ()) -> list[Ter
             weights[word] = counts[word] * math.log(ratio)
             kinds[word] = "ordinary" if wordfreq.zipf_frequency(word, code) >= COMMON else "specific"
     ranked = sorted(weights, key=lambda word: (-weights[word], word))
-    named = [word for word in dict.fromkeys(map(str.lower, own)) if word in holds]
+    named = list(dict.fromkeys(map(str.lower, own)))
     chosen = [
         *named,
         *[word for word in ranked if kinds[word] == "specific" and word not in named][:SPECIFIC],
         *[word for word in ranked if kinds[word] == "ordinary" and word not in named][:ORDINARY],
     ]
-    return [Term(word, "yours" if word in named else kinds[word], tuple(holds[word])) for word in chosen]
+    return [Term(word, "yours" if word in named else kinds[word], tuple(holds.get(word, ()))) for word in chosen]
 
 
 def contexts(term: Term, texts: Sequence[str], number: int, rng: np.random.Generator) -> list[str]:

@@ -83,7 +83,7 @@ def vocabulary_finding(texts: Sequence[str], language: str, seed: int, tokenizer
     if size < LEAST:
         reading += f" {size:,} words are fewer than the {LEAST:,} this needs."
     return finding(
-        "R15-vocabulary", value, around, reading, known=size >= LEAST, terms=terms, unknown_words=round(strange, 4),
+        "R15-vocabulary", value, around, reading, queries=len(corpus.starts), of="documents", known=size >= LEAST, terms=terms, unknown_words=round(strange, 4),
         tokens=len(corpus.ids), budget=size, bias=round(bias, 4), article=round(float(np.mean(drawn)), 4),
         smoothing=f"words unknown to wordfreq get {FLOOR:g}", fragments=broken,
     )  # fmt: skip

@@ -29,7 +29,7 @@ def routes(service: Service) -> APIRouter:
         return await _answer(service, request, Ask(**{**body.__dict__, "boosts": boosts}))
 
     @router.get("/search", response_model=Found, response_description=ABOUT, responses=refusals(400, 404, 409, 422))
-    async def search_by_address(
+    async def search_by_address(  # noqa: PLR0913, PLR0917  # as many as an address has parts
         request: Request,
         query: Annotated[str, Query(min_length=1, max_length=LONGEST_QUERY)],
         k: Annotated[int, Query(ge=1, le=MOST_HITS)] = 10,

@@ -5,6 +5,7 @@ Knows the check-up's facts; looks at nothing itself.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from rich.console import Group, RenderableType
@@ -14,6 +15,8 @@ from resurvey.show.console import table
 from resurvey.types import Json
 
 STATES = {"passed": "green", "failed": "red", "unknown": "dim"}
+PARTS = {"model": "The model", "length": "Length", "cost": "Cost", "domain": "Your domain"}
+"""Titles of the checklist's parts."""
 NAMED = 3
 """Languages, worst documents and groups of near-duplicates that are named."""
 
@@ -24,15 +27,20 @@ def checkup_table(facts: Json) -> RenderableType:
     counted.show_header = False
     for name, says in _counted(facts):
         counted.add_row(Text(name, style="bold", no_wrap=True), Text(says))
-    made = table("check", "state", "evidence")
+    made, part = table("check", "state", "evidence"), ""
     for row in facts["checklist"]:
+        if row["part"] != part:
+            part = row["part"]
+            made.add_row(Text(PARTS[part], style="bold"))
         evidence = Text(row["evidence"])
         if row["next"]:
             evidence.append(f"\n{row['next']}", style="dim")
         made.add_row(row["asks"], Text(row["state"], style=STATES[row["state"]]), evidence)
     made.columns[0].ratio, made.columns[2].ratio = 3, 4
     made.columns[1].no_wrap = True
-    return Group(counted, Text(""), made)
+    states = Counter(row["state"] for row in facts["checklist"])
+    summed = ", ".join(f"{states[state]} {state}" for state in STATES if states[state])
+    return Group(counted, Text(""), made, Text(f"\nThe checklist: {summed}."))
 
 
 def _counted(facts: Json) -> list[tuple[str, str]]:
@@ -43,7 +51,7 @@ def _counted(facts: Json) -> list[tuple[str, str]]:
     if not facts["limit known"]:
         cut += " (estimated)"
     rows = [("cut off", cut)]
-    rows += [("", f"{lost['id']}: from “{lost['begins']}” on") for lost in found["worst"][:NAMED]]
+    rows += [("", f"{lost['id']}: from “{lost['begins'].strip()}” on") for lost in found["worst"][:NAMED]]
     twins = facts["near-duplicates"]
     named = "; ".join(", ".join(group[:NAMED]) for group in twins["largest"][:NAMED])
     alike = (
@@ -53,7 +61,7 @@ def _counted(facts: Json) -> list[tuple[str, str]]:
     cost = facts["embedding"]
     return [
         *rows,
-        ("twice there", alike),
+        ("near-copies", alike),
         ("languages", f"corpus {_shares(facts['languages']['corpus'])}; queries {_shares(facts['languages']['queries'])}"),
         ("code", f"{100 * facts['code']['corpus']:.0f} % of the documents, {100 * facts['code']['queries']:.0f} % of the queries"),
         ("queries", f"{asked['texts']:,}, the longest has {asked['longest']:,} tokens"),

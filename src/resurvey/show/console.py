@@ -11,9 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from resurvey.diagnose.answer import bottleneck
-from resurvey.diagnose.elsewhere import elsewhere
-from resurvey.types import Candidate, Comparison, Diagnosis, Hit, Json, Plan
+from resurvey.types import Candidate, Comparison, Hit, Json, Plan
 
 LEVELS = {"healthy": "green", "suspect": "yellow", "confirmed": "red", "unknown": "dim"}
 
@@ -24,73 +22,6 @@ def table(*columns: str) -> Table:
     for column in columns:
         made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
     return made
-
-
-def diagnosis_table(diagnosis: Diagnosis) -> RenderableType:
-    """The answer, then findings with value, interval, unit, level and reading."""
-    answer = bottleneck(diagnosis)
-    made = table("finding", "value", "level", "reading")
-    for finding in diagnosis.findings:
-        value = "–" if finding.value is None else f"{finding.value:.3g}"
-        around = finding.interval and f"\n{finding.interval.low:.3g} to {finding.interval.high:.3g}"
-        shown = Text.assemble(value, (around or "", "dim"), (f"\n{finding.unit}", "dim"))
-        made.add_row(
-            Text(finding.id),
-            shown,
-            Text(finding.level, style=LEVELS[finding.level]),
-            f"{finding.title}: {finding.reading}",
-        )
-    blind = diagnosis.judged_by != "judgments"
-    by = "stand-in queries, so nothing about quality is levelled" if blind else "your judgments"
-    head = Text.assemble(
-        ("Is the embedding model the bottleneck? ", "bold"), f"{answer.short.capitalize()}: {answer.sentence}\n"
-    )
-    return Group(
-        head,
-        made,
-        *_words(diagnosis),
-        *_failures(diagnosis),
-        *_elsewhere(diagnosis),
-        Text(f"\nJudged by {by}.", style="dim"),
-    )
-
-
-def _words(diagnosis: Diagnosis) -> list[RenderableType]:
-    """Words with another meaning here, or with two."""
-    rows: list[Json] = next((f.evidence["terms"] for f in diagnosis.findings if f.id == "R13-collision"), [])
-    if not rows:
-        return []
-    made = table("word", "your encoder reads it as", "here it stands beside")
-    for row in rows:
-        senses = [
-            f"\nsense {n}: {', '.join(sense['words'])}" for n, sense in enumerate(row["senses"], 1) if sense["words"]
-        ]
-        made.add_row(Text(row["term"], style="bold"), ", ".join(row["web"]), ", ".join(row["beside"]) + "".join(senses))
-    return [Text("\nWords that mean something else here, or two things\n", style="bold"), made]
-
-
-def _failures(diagnosis: Diagnosis) -> list[RenderableType]:
-    """Failing queries by cause, where any fails."""
-    found = next((f.evidence["failures"] for f in diagnosis.findings if "failures" in f.evidence), None)
-    if not found or not found["causes"]:
-        return []
-    asked = found["failing"]
-    made = table("cause", ">queries", "what it means, what mends it")
-    for row in found["causes"]:
-        made.add_row(Text(row["cause"]), f"{row['queries']:,}", row["means"])
-    return [
-        Text(f"\nQueries whose right document is not among the first ten of dense search: {asked:,}\n", style="bold"),
-        made,
-    ]
-
-
-def _elsewhere(diagnosis: Diagnosis) -> list[RenderableType]:
-    """What else it could be, where something else it is, or nobody knows."""
-    rows = [row for row in elsewhere(diagnosis) if row["holds"] == "yes"]
-    made = table("a different problem here", "it is", "since")
-    for row in rows:
-        made.add_row(row["observed"], row["problem"], row["evidence"])
-    return [Text(""), made] if rows else []
 
 
 def plan_table(plan: Plan) -> RenderableType:

@@ -182,14 +182,34 @@ def atlas(axes: Any, facts: Json, colours: Colours, narrow: bool) -> None:
     if hubs["x"]:
         axes.scatter(hubs["x"], hubs["y"], s=12 * size, facecolors="none", edgecolors=colours["warn"], label="hubs")
     words = found["words"]
-    for x, y, word in list(zip(words["x"], words["y"], words["word"], strict=True))[: 6 if narrow else 12]:
-        axes.text(x, y, _label(word, 16), color=colours["ink"], fontsize=7 if narrow else 8, ha="center", va="center")
+    for x, y, word in _apart(words, 6 if narrow else 12, 0.22 if narrow else 0.1):
+        axes.text(
+            x,
+            y,
+            _label(word, 16),
+            color=colours["ink"],
+            fontsize=7 if narrow else 8,
+            fontweight="bold",
+            ha="center",
+            va="center",
+        )
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2 if narrow else 4, frameon=False,
                 labelcolor=colours["dim"], handletextpad=0.2, columnspacing=1.1)  # fmt: skip
+
+
+def _apart(words: Json, most: int, wide: float) -> list[tuple[float, float, str]]:
+    """So many words where they stand, each below those that it would cover."""
+    placed: list[tuple[float, float, str]] = []
+    for x, start, word in list(zip(words["x"], words["y"], words["word"], strict=True))[:most]:
+        y = start
+        while any(abs(x - a) < wide and abs(y - b) < 0.035 for a, b, _ in placed):
+            y -= 0.035
+        placed.append((x, y, word))
+    return placed
 
 
 def atlas_says(facts: Json) -> str:

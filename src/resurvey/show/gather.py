@@ -25,6 +25,7 @@ from resurvey.search.corpus import current
 from resurvey.search.snapshots import latest_like
 from resurvey.show.advice import following, limits
 from resurvey.show.examples import examples
+from resurvey.show.findings import by_urgency
 from resurvey.types import Comparison, Json, Qrels, diagnosis_from_json, to_json
 from resurvey.workspace import Workspace, read_json
 
@@ -75,7 +76,7 @@ def gather(workspace: Workspace) -> Json:
         "slices": _slices(ladder, scored[shown] if shown else None, against),
         "ranks": _ranks(ladder, shown),
         "confidence": _confidence(ladder, shown or best.name),
-        "findings": [to_json(f) for f in diagnosis.findings] if diagnosis else [],
+        "findings": [to_json(f) for f in by_urgency(diagnosis)] if diagnosis else [],
         "elsewhere": elsewhere(diagnosis) if diagnosis else [],
         "cures": cures(diagnosis, rungs) if diagnosis else [],
         "plan": read_json(workspace.plan) if workspace.plan.exists() else None,
@@ -101,7 +102,7 @@ def _atlas(path: Path) -> Json | None:
     passages, queries = found["passages"], found["queries"]
     some = slice(None, None, max(1, -(-len(passages["x"]) // DOTS)))
     hubs = [place for place, lists in enumerate(passages["hub"]) if lists]
-    asked = range(min(ASKED, len(queries["x"])))
+    asked = range(0, len(queries["x"]), max(1, -(-len(queries["x"]) // ASKED)))
 
     def at(rows: Json, places: Iterable[int]) -> Json:
         chosen = list(places)

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from resurvey.show.figures import FIGURES, png, svg
+from resurvey.show.quantity import written
 from resurvey.types import Json
 
 TEMPLATE = "report.html"
@@ -42,7 +43,7 @@ def templates() -> Environment:
 def render(facts: Json) -> str:
     """The page for what `gather` found."""
     environment = templates()
-    environment.filters |= {"points": _points, "number": _number, "measured": _measured}
+    environment.filters |= {"points": _points, "number": _number, "measured": written}
     evidence = {finding["id"]: finding for finding in facts["findings"]}
     pictures = {
         picture.name: {
@@ -82,12 +83,3 @@ def _points(value: float) -> str:
 
 def _number(value: Any) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-def _measured(value: Any) -> str:
-    """Thousandths of what is below two, tenths of what is larger, counts as they are."""
-    if value is None:
-        return "–"
-    if abs(value) > 1 and value == int(value):
-        return f"{value:.0f}"
-    return f"{value:.3f}" if abs(value) < 2 else f"{value:.1f}"

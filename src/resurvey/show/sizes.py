@@ -29,7 +29,7 @@ def sizes_table(facts: Json, root: str) -> RenderableType:
             around,
             *(f"{row[b]:.3f}" for b in ("words", "both")),
         )
-    note = f"{facts['measure']} of documents over {facts['queries']:,} judged queries; points of dense search against {facts['present']} tokens."
+    note = f"{facts['measure']} of documents over {facts['queries']:,} judged queries; points of dense search against {facts['present']} tokens. dense: your encoder, words: word search, both: fused by rank."
     return Group(made, Text(f"\n{note}", style="dim"), Text(f"\n{_verdict(facts, root)}"))
 
 

@@ -42,14 +42,19 @@ class Group:
 
 
 def epoch(task: Task, dials: Dials, number: int) -> list[Batch]:
-    """All queries once, in batches."""
+    """All queries once, in batches; of what one label is asked for more often than there are batches, a random part."""
     rng = np.random.default_rng([dials.seed, number])
     groups = _groups(task, dials, rng)
     return [_batch(task, chosen, dials, rng) for chosen in _composed(task, groups, dials, rng)]
 
 
 def _groups(task: Task, dials: Dials, rng: np.random.Generator) -> list[Group]:
-    """Every query with one of its answers, at most `shared` queries to a group, in random order."""
+    """Every query with one of its answers, at most `shared` queries to a group.
+
+    In random order, but groups of one label stand evenly apart: no two of it may meet in a batch, so that what is asked for
+    often would otherwise be left over, and the last batches would hold little else. For the same reason no label has more
+    groups than there are batches to fill.
+    """
     held: dict[int, list[int]] = {}
     for query in rng.permutation(len(task.queries)).tolist():
         answers = task.positives[query]
@@ -60,7 +65,24 @@ def _groups(task: Task, dials: Dials, rng: np.random.Generator) -> list[Group]:
         for passage, queries in held.items()
         for start in range(0, len(queries), dials.shared)
     ]
-    return [groups[place] for place in rng.permutation(len(groups))]
+    left: dict[int, list[int]] = {}
+    for place in rng.permutation(len(groups)).tolist():
+        left.setdefault(task.kin[groups[place].passage], []).append(place)
+    most = _most([len(places) for places in left.values()], dials.anchors)
+    due = {
+        place: (turn + first) / min(most, len(places))
+        for places, first in zip(left.values(), rng.random(len(left)).tolist(), strict=True)
+        for turn, place in enumerate(places[:most])
+    }
+    return [groups[place] for place in sorted(due, key=due.__getitem__)]
+
+
+def _most(counts: Sequence[int], anchors: int) -> int:
+    """Batches that can be filled where no label has two groups in one."""
+    most = -(-sum(counts) // anchors)
+    while (fewer := -(-sum(min(count, most) for count in counts) // anchors)) < most:
+        most = fewer
+    return most
 
 
 def _composed(task: Task, groups: Sequence[Group], dials: Dials, rng: np.random.Generator) -> Iterator[list[Group]]:

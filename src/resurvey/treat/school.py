@@ -52,6 +52,8 @@ MOST = 128
 """Tokens that are read of a passage while learning."""
 CHARACTERS = 4.5
 """Characters a token has, nearly enough."""
+SPECIAL = 2
+"""Tokens of every text beside its own: most of a very short query."""
 DISTIL = 0.1
 """Weight of a teacher's margins, where there is a teacher."""
 SHORTEST = 32
@@ -244,7 +246,7 @@ def dials_for(trial: Trial, task: Task, held: HeldOut | None, stop: float) -> Di
 
 
 def _tokens(texts: Sequence[str]) -> float:
-    return sum(len(text) for text in texts) / CHARACTERS
+    return sum(len(text) for text in texts) / CHARACTERS + SPECIAL * len(texts)
 
 
 def _by_share(

@@ -48,14 +48,15 @@ function draw() {
     }
   }
   pen.globalAlpha = 1;
+  const crowded = Q.x.length > 500, ring = Math.min(r + 1.5, crowded ? 1.6 * Math.sqrt(view.scale) + 0.6 : 9);
   for (let n = 0; n < Q.x.length; n++) {
     const failing = !Q.rank[n];
     if (!layers[failing ? "failing" : "found"]) continue;
-    pen.globalAlpha = matches(asked[n]) ? 0.9 : 0.1;
-    const [x, y] = toScreen(Q.x[n], Q.y[n]), d = r + 1.5;
+    pen.globalAlpha = matches(asked[n]) ? (crowded && !failing ? 0.65 : 0.9) : 0.1;
+    const [x, y] = toScreen(Q.x[n], Q.y[n]), d = failing ? ring + 0.8 : ring;
     pen.beginPath();
     if (failing) { pen.fillStyle = ink.bad; pen.moveTo(x, y - d); pen.lineTo(x + d, y); pen.lineTo(x, y + d); pen.lineTo(x - d, y); pen.fill(); }
-    else { pen.strokeStyle = ink.good; pen.lineWidth = 1.4; pen.arc(x, y, d, 0, 7); pen.stroke(); }
+    else { pen.strokeStyle = ink.good; pen.lineWidth = crowded && view.scale < 3 ? 0.9 : 1.4; pen.arc(x, y, d, 0, 7); pen.stroke(); }
   }
   pen.globalAlpha = 1;
   if (layers.hubs) for (let n = 0; n < P.x.length; n++) if (P.hub[n]) {
@@ -64,13 +65,24 @@ function draw() {
   }
   if (layers.words) {
     pen.font = "600 13px system-ui, sans-serif"; pen.textAlign = "center"; pen.lineWidth = 3; pen.strokeStyle = ink.paper; pen.fillStyle = ink.accent;
-    for (let n = 0; n < W.x.length; n++) { const [x, y] = toScreen(W.x[n], W.y[n]); pen.strokeText(W.word[n], x, y); pen.fillText(W.word[n], x, y); }
+    for (const [n, x, y] of labels()) { pen.strokeText(W.word[n], x, y); pen.fillText(W.word[n], x, y); }
   }
   if (picked && picked.kind === "query" && Q.right[picked.n] >= 0) {
     const m = Q.right[picked.n], [x, y] = toScreen(Q.x[picked.n], Q.y[picked.n]), [a, b] = toScreen(P.x[m], P.y[m]);
     pen.strokeStyle = ink.text; pen.lineWidth = 1.5; pen.setLineDash([5, 4]); pen.beginPath(); pen.moveTo(x, y); pen.lineTo(a, b); pen.stroke(); pen.setLineDash([]);
     pen.beginPath(); pen.arc(a, b, r + 4, 0, 7); pen.stroke();
   }
+}
+function labels() {
+  const taken = [], w = canvas.clientWidth;
+  for (let n = 0; n < W.x.length; n++) {
+    const half = pen.measureText(W.word[n]).width / 2 + 2;
+    let [x, y] = toScreen(W.x[n], W.y[n]);
+    if (x > -half && x < w + half) x = Math.min(Math.max(x, half), Math.max(half, w - half));
+    for (let step = 0; step < 8 && taken.some(([, a, b, c]) => Math.abs(a - x) < half + c && Math.abs(b - y) < 15); step++) y += 15;
+    taken.push([n, x, y, half]);
+  }
+  return taken;
 }
 function again() { if (!waiting) { waiting = true; requestAnimationFrame(draw); } }
 
