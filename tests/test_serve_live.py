@@ -150,9 +150,7 @@ def test_an_embedding_endpoint_that_is_down_leaves_the_words(
     running = serve_vectors(server)
     settings = f'endpoint_url = "{server.url}"\nembed_seconds = 0.2\n'
     try:
-        root = workspace(tmp_path, documents, model_folder)
-        toml = (root / "resurvey.toml").read_text()
-        (root / "resurvey.toml").write_text(f"{toml}\n{settings}")
+        root = workspace(tmp_path, documents, model_folder, settings)
         with client(root) as asks:
             whole = asks.post("/search", json={"query": "replace the pump"})
             assert whole.json()["skipped"] == []

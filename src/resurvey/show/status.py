@@ -8,7 +8,6 @@ from __future__ import annotations
 from resurvey.llm import Cache
 from resurvey.promote.live import live
 from resurvey.promote.registry import Registry
-from resurvey.search.corpus import Head
 from resurvey.types import Json
 from resurvey.workspace import HEAD, Workspace, read_json
 
@@ -28,10 +27,10 @@ def status(workspace: Workspace) -> Json:
     ran = [f"{stage} ({found['seconds']:.0f} s)" for stage, found in done.items() if found]
     candidates = Registry(workspace).all()
     now = live(workspace)
-    head = Head.read(workspace.index / HEAD)
+    head = read_json(workspace.index / HEAD) if (workspace.index / HEAD).exists() else None
     facts: Json = {
         "workspace": str(workspace.root),
-        "documents": head.documents if head else manifest["documents"],
+        "documents": head["documents"] if head else manifest["documents"],
         "queries": manifest["queries"],
         "judged queries": judged,
         "runs brought": ", ".join(manifest["runs"]) or "none",
