@@ -150,10 +150,7 @@ def test_an_embedding_endpoint_that_is_down_leaves_the_words(
     running = serve_vectors(server)
     settings = f'endpoint_url = "{server.url}"\nembed_seconds = 0.2\n'
     try:
-        root = workspace(tmp_path, documents, model_folder)
-        toml = (root / "resurvey.toml").read_text()
-        (root / "resurvey.toml").write_text(f"{toml}\n{settings}")
-        with client(root) as asks:
+        with client(workspace(tmp_path, documents, model_folder, settings)) as asks:
             whole = asks.post("/search", json={"query": "replace the pump"})
             assert whole.json()["skipped"] == []
             server.before = lambda _: time.sleep(1) or (500, {}, b"{}")
@@ -176,6 +173,7 @@ def test_an_embedding_endpoint_that_is_down_leaves_the_words(
             assert asks.post("/v1/embeddings", json={"input": "pump"}).status_code == 503
     finally:
         running.shutdown()
+        running.server_close()
 
 
 def test_a_reranker_that_is_late_is_left_out_and_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
