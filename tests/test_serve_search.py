@@ -112,6 +112,8 @@ def test_what_a_query_states_is_shown_applied_or_left_alone_and_taken_away_by_na
     impossible = asks.post("/search", json={"query": "pump over $900", "constraints": "apply"}).json()
     assert [one["why"] for one in impossible["filters"]] == ["no document would be left"]
     assert impossible["hits"]
+    either = asks.post("/search", json={"query": "pump from CDC or WHO", "constraints": "apply"}).json()
+    assert [one["filter"] for one in either["filters"]] == ["source = 'CDC' or source = 'WHO'"]
     beside = asks.post(
         "/search", json={"query": "pump from CDC", "filter": "source = 'WHO'", "constraints": "apply"}
     ).json()
