@@ -176,7 +176,6 @@ def test_an_embedding_endpoint_that_is_down_leaves_the_words(
     finally:
         running.shutdown()
         running.server_close()
-        running.server_close()
 
 
 def test_a_reranker_that_is_late_is_left_out_and_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,9 +202,6 @@ def promote(session: Session, name: str) -> str:
 
 def report(session: Session) -> Path:
     """The report: one self-contained page, the same as JSON, and pictures for slides, below `reports/`."""
-    from resurvey.show.gather import gather
-    from resurvey.show.report import render, slides
-
     workspace = session.workspace
     page, facts = workspace.reports / "report.html", workspace.reports / "report.json"
     inputs = [
@@ -223,6 +220,9 @@ def report(session: Session) -> Path:
     key = workspace.key(workspace.data_key(), reads, *map(file_digest, inputs))
     with _stage(workspace, "report", key, page, facts) as stale:
         if stale:
+            from resurvey.show.gather import gather
+            from resurvey.show.report import render, slides
+
             session.progress("Reporting", 0, 1)
             found = gather(workspace)
             write_json(facts, found)

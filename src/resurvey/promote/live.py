@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from resurvey.errors import ResurveyError
-from resurvey.search.snapshots import latest_like
 from resurvey.types import Comparison, Json, comparison_from_json
 from resurvey.workspace import Workspace, read_json, write_json
 
@@ -52,6 +51,8 @@ def switch(workspace: Workspace, new: Live, why: str) -> None:
 
 def over(workspace: Workspace, candidate: str, snapshot: int) -> Live:
     """A candidate over the newest snapshot that was made as `snapshot` was: no acknowledged document goes missing."""
+    from resurvey.search.snapshots import latest_like  # `status` and a finished `run` load no table
+
     return Live(candidate, latest_like(workspace.index, snapshot))
 
 
