@@ -17,8 +17,8 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from resurvey.diagnose.levels import band, finding
-from resurvey.diagnose.scores import auc
 from resurvey.diagnose.terms import WORD, Background, Term, background, contexts, distinguishing
+from resurvey.evaluate.calibration import auc
 from resurvey.types import Finding, Floats, Interval, Ints, Json
 
 Embed: TypeAlias = Callable[[Sequence[str]], Floats]

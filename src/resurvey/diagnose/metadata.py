@@ -14,8 +14,8 @@ from scipy.stats import rankdata
 
 from resurvey.data.split import folds
 from resurvey.diagnose.levels import band, finding
-from resurvey.diagnose.scores import auc
 from resurvey.diagnose.signals import Taught, effects
+from resurvey.evaluate.calibration import auc
 from resurvey.evaluate.compare import interval
 from resurvey.search.fields import Field, Fields
 from resurvey.types import Bools, Doubles, Finding, Interval, Ints, Json, Qrels, Query, Run

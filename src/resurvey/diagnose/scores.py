@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 from resurvey.diagnose.geometry import EDGES
 from resurvey.diagnose.levels import finding
+from resurvey.evaluate.calibration import auc
 from resurvey.evaluate.compare import interval
-from resurvey.types import Doubles, Finding, Floats, Json, Qrels, Query
+from resurvey.types import Finding, Floats, Json, Qrels, Query
 
 RANDOM_PASSAGES = 200
 TOP = 10
@@ -111,10 +111,3 @@ def _histograms(cosines: Mapping[str, Sequence[Floats]]) -> dict[str, list[int]]
         for name, found in cosines.items()
         if sum(map(len, found))
     }
-
-
-def auc(above: Floats | Doubles, below: Floats | Doubles) -> float:
-    """How often one of these scores is above one of those, equal ones counting half (the area under the curve)."""
-    ranks: Doubles = rankdata(np.concatenate([above, below]))
-    wins = ranks[: len(above)].sum() - len(above) * (len(above) + 1) / 2
-    return float(wins / (len(above) * len(below)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from resurvey.types import Bools, Doubles
+from resurvey.types import Bools, Doubles, Floats
 
 BINS = 15
 """Of equal numbers of predictions; fewer where a bin would hold fewer than LEAST."""
@@ -72,7 +72,7 @@ def coverage_risk(said: Doubles, true: Bools, points: int = 21) -> tuple[Risk, .
     return tuple(found)
 
 
-def auc(higher: Doubles, lower: Doubles) -> float:
+def auc(higher: Floats | Doubles, lower: Floats | Doubles) -> float:
     """Probability that a value of the first exceeds one of the second, ties counting half; nan where one is empty."""
     if not len(higher) or not len(lower):
         return float("nan")
