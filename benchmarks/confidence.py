@@ -18,10 +18,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import shutil
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from contest.ours import SEEDS
-from contest.source import CACHE, HERE, commit, key, load, package, resurvey, save
+from contest.source import CACHE, HERE, commit, key, load, noted, package, resurvey, save
 from contest.task import COLLECTIONS, Choice, Grades, Task, task, truths
 from resurvey.evaluate.calibration import auc, calibration, coverage_risk
 from resurvey.opened import Opened
@@ -64,7 +62,7 @@ def _row(arguments: argparse.Namespace, name: str) -> Json:
     row = measure(arguments, name)
     if arguments.split == "test":
         save(path, row)
-        _note(row)
+        noted("confidence.py", row)
     return row
 
 
@@ -240,13 +238,6 @@ def _cells(row: Json) -> list[str]:
         *cells, f"{missing['auc']:.3f} ({missing['auc of found']:.3f})",
         f"{missing['claimed']:.2f} / {missing['claimed of those there']:.2f}",
     ]  # fmt: skip
-
-
-def _note(row: Json) -> None:
-    """A read of the test side, in the ledger."""
-    told = {"at": time.strftime("%Y-%m-%d"), "command": "benchmarks/confidence.py " + " ".join(sys.argv[1:]), **row}
-    with (HERE / "ledger.jsonl").open("a") as ledger:
-        ledger.write(json.dumps(told) + "\n")
 
 
 if __name__ == "__main__":

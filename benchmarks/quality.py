@@ -21,9 +21,7 @@ the package's source and the input, each peer by its own file and the input. A f
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,7 @@ from contest import jobs, tables
 from contest.ours import ours
 from contest.reference import Ranked, reference_bm25, reference_rrf
 from contest.scoring import MEASURES, RECALL, Scored, interval, mean, score
-from contest.source import CACHE, HERE, commit, key, load, save
+from contest.source import CACHE, HERE, commit, key, load, noted, save
 from contest.task import COLLECTIONS, Choice, Task, task, text_of, truths
 
 TARGETS = {
@@ -160,15 +158,14 @@ def _note(row: dict[str, Any]) -> None:
     means = {system: mean(found) for system, found in scored.items()}
     others = [system for system in scored if system != "ours"]
     kept: dict[str, Any] = {
-        "at": time.strftime("%Y-%m-%d"), "command": "benchmarks/quality.py " + " ".join(sys.argv[1:]), **means,
+        **means,
         "recall": {system: mean(found, RECALL) for system, found in scored.items()},
         "measures": {system: {m: mean(found, m) for m in MEASURES} for system, found in scored.items()},
         "against": {system: interval(scored[system], scored["ours"]) for system in others} if "ours" in scored else {},
         "queries": len(next(iter(scored.values()))),
     }  # fmt: skip
     rest = {name: value for name, value in row.items() if name not in ("scored", "facts", "sentence")}
-    with (HERE / "ledger.jsonl").open("a") as ledger:
-        ledger.write(json.dumps({**kept, **rest}) + "\n")
+    noted("quality.py", {**kept, **rest})
 
 
 def _shown(arguments: argparse.Namespace, rows: Sequence[dict[str, Any]]) -> list[str]:

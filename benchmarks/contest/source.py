@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,14 @@ def save(path: Path, value: Any) -> None:
     partial = path.with_suffix(f".{os.getpid()}")
     partial.write_text(json.dumps(value))
     partial.rename(path)
+
+
+def noted(program: str, facts: dict[str, Any]) -> None:
+    """A read of the test side, in the ledger: when, by which command (the data's folder left out), and what was found."""
+    given = ["FOLDER" if before == "--data" else word for before, word in zip(sys.argv, sys.argv[1:], strict=False)]
+    row = {"at": time.strftime("%Y-%m-%d"), "command": " ".join([f"benchmarks/{program}", *given]), **facts}
+    with (HERE / "ledger.jsonl").open("a") as ledger:
+        ledger.write(json.dumps(row) + "\n")
 
 
 def resurvey(*arguments: str) -> str:
